@@ -1,0 +1,5 @@
+//! GateMQ: an MQTT broker whose front door is HTTPS.
+//!
+//! The modules stand in the order in which a packet travels; each knows only the next.
+
+pub mod message; // the words all of them share
