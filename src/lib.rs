@@ -3,3 +3,7 @@
 //! The modules stand in the order in which a packet travels; each knows only the next.
 
 pub mod message; // the words all of them share
+
+pub mod auth; // who may connect, publish, subscribe
+
+pub mod telemetry; // logs, the one list of metrics
