@@ -2,6 +2,10 @@
 //!
 //! The modules stand in the order in which a packet travels; each knows only the next.
 
+pub mod router; // a message becomes deliveries
+
+pub mod storage; // what survives a restart
+
 pub mod message; // the words all of them share
 
 pub mod auth; // who may connect, publish, subscribe

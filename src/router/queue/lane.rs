@@ -1,0 +1,124 @@
+//! Deliveries in order, counted in messages and bytes.
+
+use std::collections::VecDeque;
+
+use crate::{router::Delivery, telemetry::Metrics};
+
+/// A delivery at its place in the queue.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) place: u64,
+    pub(super) delivery: Delivery,
+}
+
+/// A lane of one queue. What it holds stands in the gauges, too.
+#[derive(Debug, Default)]
+pub(super) struct Lane {
+    entries: VecDeque<Entry>,
+    bytes: usize,
+}
+
+impl Lane {
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    pub(super) const fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.iter()
+    }
+
+    /// The place of the first, beyond all places where there is none.
+    pub(super) fn first_place(&self) -> u64 {
+        self.entries.front().map_or(u64::MAX, |entry| entry.place)
+    }
+
+    pub(super) fn front(&self) -> Option<&Entry> {
+        self.entries.front()
+    }
+
+    /// Its bytes are in the gauge already: that is where the limit of all queues was checked.
+    pub(super) fn push_reserved(&mut self, entry: Entry, bytes: usize, metrics: &Metrics) {
+        metrics.queued_messages.add(1);
+        self.bytes += bytes;
+        self.entries.push_back(entry);
+    }
+
+    pub(super) fn push_back(&mut self, entry: Entry, metrics: &Metrics) {
+        let bytes = entry.delivery.message.footprint();
+        metrics.queued_bytes.add(signed(bytes));
+        self.push_reserved(entry, bytes, metrics);
+    }
+
+    pub(super) fn push_front(&mut self, entry: Entry, metrics: &Metrics) {
+        self.push_back(entry, metrics);
+        self.entries.rotate_right(1);
+    }
+
+    pub(super) fn pop_front(&mut self, metrics: &Metrics) -> Option<Entry> {
+        let entry = self.entries.pop_front();
+        self.took_out(entry, metrics)
+    }
+
+    pub(super) fn pop_back(&mut self, metrics: &Metrics) -> Option<Entry> {
+        let entry = self.entries.pop_back();
+        self.took_out(entry, metrics)
+    }
+
+    /// Takes out everything, or what another may be sent as well.
+    pub(super) fn take(&mut self, only_shared: bool, metrics: &Metrics) -> Vec<Entry> {
+        let entries = std::mem::take(&mut self.entries);
+        let (taken, left): (VecDeque<_>, _) = entries
+            .into_iter()
+            .partition(|entry| !only_shared || entry.delivery.share.is_some());
+        self.entries = left;
+        self.entries.shrink_to_fit();
+        for entry in &taken {
+            self.uncount(entry, metrics);
+        }
+        taken.into()
+    }
+
+    /// Puts back what was taken out, each at its place.
+    pub(super) fn put_back(&mut self, entries: Vec<Entry>, metrics: &Metrics) {
+        if entries.is_empty() {
+            return;
+        }
+        for entry in entries {
+            self.push_back(entry, metrics);
+        }
+        self.entries
+            .make_contiguous()
+            .sort_unstable_by_key(|entry| entry.place);
+    }
+
+    fn took_out(&mut self, entry: Option<Entry>, metrics: &Metrics) -> Option<Entry> {
+        let entry = entry?;
+        self.uncount(&entry, metrics);
+        // An idle client's queue is next to nothing, whatever once piled up in it.
+        let (length, capacity) = (self.entries.len(), self.entries.capacity());
+        if capacity > 8 && length < capacity / 8 {
+            self.entries.shrink_to(length * 2);
+        }
+        Some(entry)
+    }
+
+    fn uncount(&mut self, entry: &Entry, metrics: &Metrics) {
+        let bytes = entry.delivery.message.footprint();
+        self.bytes -= bytes;
+        metrics.queued_bytes.add(-signed(bytes));
+        metrics.queued_messages.add(-1);
+    }
+
+    #[cfg(test)]
+    pub(super) fn capacity(&self) -> usize {
+        self.entries.capacity()
+    }
+}
+
+pub(super) fn signed(bytes: usize) -> i64 {
+    i64::try_from(bytes).unwrap_or(i64::MAX)
+}

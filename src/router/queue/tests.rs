@@ -1,0 +1,433 @@
+use std::{
+    sync::atomic::AtomicUsize,
+    task::{Wake, Waker},
+    time::Duration,
+};
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::{
+    router::{
+        WhenFull,
+        tests::{Fixture, config, filter, fixture, message},
+    },
+    telemetry::DropReason,
+};
+
+const QOS0: QoS = QoS::AtMostOnce;
+const QOS1: QoS = QoS::AtLeastOnce;
+const QOS2: QoS = QoS::ExactlyOnce;
+
+fn delivery(payload: &str, qos: QoS) -> Delivery {
+    Delivery {
+        message: Arc::new(message("t", payload, qos)),
+        qos,
+        retain: false,
+        subscription_identifiers: smallvec::SmallVec::new(),
+        share: None,
+    }
+}
+
+impl Fixture {
+    /// What storage is told of a delivery pushed.
+    fn push(&self, queue: &Queue, delivery: Delivery) -> Vec<Change> {
+        let mut changes = Vec::new();
+        let config = self.router.core.environment.config.load();
+        let size = delivery.message.footprint();
+        queue
+            .push(delivery, size, Some(self.now), &config, &mut changes)
+            .expect("the session is there");
+        changes
+    }
+
+    fn push_all(&self, queue: &Queue, payloads: &[&str], qos: QoS) {
+        for payload in payloads {
+            self.push(queue, delivery(payload, qos));
+        }
+    }
+
+    fn left(&self, queue: &Queue) -> String {
+        std::iter::from_fn(|| queue.pop(true, self.now))
+            .map(|delivery| String::from_utf8_lossy(&delivery.message.payload).into_owned())
+            .collect()
+    }
+
+    fn limit(&self, max_messages: usize, when_full: WhenFull) {
+        let mut config = config();
+        config.queue.max_messages = max_messages;
+        config.queue.when_full = when_full;
+        self.router.configure(config);
+    }
+
+    fn count(&self, reason: DropReason) -> u64 {
+        self.metrics.messages_dropped[reason as usize].get()
+    }
+}
+
+/// A client that takes one message above QoS 0 at a time.
+fn one_by_one(f: &Fixture) -> Arc<Queue> {
+    let queue = f.router.register("c".into(), true);
+    queue.connected(1);
+    queue
+}
+
+#[test]
+fn deliveries_leave_in_order() {
+    let f = fixture();
+    let queue = one_by_one(&f);
+    for (payload, qos) in [("1", QOS0), ("2", QOS1), ("3", QOS0), ("4", QOS2)] {
+        f.push(&queue, delivery(payload, qos));
+    }
+    assert_eq!(f.left(&queue), "1234");
+}
+
+/// [MQTT-4.6.0-6] Order is that of a topic and a QoS: QoS 0 does not wait for the window of the others.
+#[test]
+fn qos_0_does_not_wait_for_the_window() {
+    let f = fixture();
+    let queue = one_by_one(&f);
+    for (payload, qos) in [("1", QOS1), ("2", QOS0), ("3", QOS2), ("4", QOS0)] {
+        f.push(&queue, delivery(payload, qos));
+    }
+    let mut payloads = Vec::new();
+    while let Some(delivery) = queue.pop(false, f.now) {
+        payloads.push(delivery.message.payload.clone());
+    }
+    assert_eq!(payloads, ["2", "4"]);
+    assert_eq!(f.left(&queue), "13");
+}
+
+/// Above QoS 0, what the client may have in flight may wait beside what the queue holds.
+#[test]
+fn drop_oldest() {
+    let f = fixture();
+    f.limit(3, WhenFull::DropOldest);
+    let queue = one_by_one(&f);
+    f.push_all(&queue, &["a", "b", "c"], QOS0);
+    f.push_all(&queue, &["d"], QOS0);
+    f.push_all(&queue, &["1", "2", "3"], QOS1);
+    assert_eq!((queue.len(), f.count(DropReason::QueueFull)), (4, 3));
+    f.push_all(&queue, &["4", "5"], QOS1);
+    f.push_all(&queue, &["e"], QOS0);
+    assert_eq!(f.left(&queue), "2345");
+    assert_eq!(f.count(DropReason::QueueFull), 6);
+}
+
+#[test]
+fn drop_newest() {
+    let f = fixture();
+    f.limit(3, WhenFull::DropNewest);
+    let queue = one_by_one(&f);
+    f.push_all(&queue, &["a", "b", "c", "d"], QOS0);
+    f.push_all(&queue, &["1", "2", "3", "4", "5"], QOS1);
+    assert_eq!(f.left(&queue), "1234");
+    assert_eq!(f.count(DropReason::QueueFull), 5);
+}
+
+/// The queue stays as it is, the client is to go; a session without one drops what is new.
+#[test]
+fn disconnect() {
+    let f = fixture();
+    f.limit(2, WhenFull::Disconnect);
+    let queue = one_by_one(&f);
+    f.push_all(&queue, &["1", "2", "3"], QOS1);
+    assert!(!queue.has_overflowed());
+    f.push_all(&queue, &["4"], QOS1);
+    assert!(queue.has_overflowed());
+    queue.park(|saved| assert_eq!(saved.len(), 3));
+    queue.connected(1);
+    assert!(!queue.has_overflowed());
+    assert_eq!(f.left(&queue), "123");
+    queue.park(|_| {});
+    f.push_all(&queue, &["1", "2", "3"], QOS1);
+    assert!(!queue.has_overflowed());
+    assert_eq!(queue.len(), 2);
+}
+
+/// Bytes at the limit and one beyond; what is larger than the limit pushes nobody out.
+#[test]
+fn bytes_are_bounded() {
+    let f = fixture();
+    let size = delivery("1", QOS1).message.footprint();
+    let mut config = config();
+    config.queue.max_bytes = 2 * size;
+    f.router.configure(config);
+    let queue = one_by_one(&f);
+    f.push_all(&queue, &["1", "2"], QOS1);
+    assert_eq!(queue.len(), 2);
+    f.push_all(&queue, &["33"], QOS1);
+    assert_eq!(queue.len(), 1);
+    f.push_all(&queue, &[&"x".repeat(2 * size)], QOS1);
+    assert_eq!(f.left(&queue), "33");
+}
+
+/// Seven eighths of what all queues may hold are there for QoS 0, the rest for the others, which push it out.
+#[test]
+fn all_queues_together_are_bounded() {
+    let f = fixture();
+    let size = delivery("1", QOS1).message.footprint();
+    let mut config = config();
+    config.max_queued_bytes = 8 * size;
+    f.router.configure(config);
+    let (first, second) = (one_by_one(&f), one_by_one(&f));
+    f.push_all(&first, &["a", "b", "c", "d"], QOS0);
+    f.push_all(&second, &["e", "f", "g", "h"], QOS0);
+    assert_eq!((first.len(), second.len()), (4, 3));
+    f.push_all(&first, &["1", "2"], QOS1);
+    assert_eq!(first.len(), 5);
+    assert_eq!(f.count(DropReason::Quota), 2);
+    assert_eq!(f.metrics.queued_bytes.get(), 8 * lane::signed(size));
+    assert_eq!(
+        (f.left(&first), f.left(&second)),
+        ("bcd12".into(), "efg".into())
+    );
+}
+
+/// [MQTT-3.3.2-5] Expired messages are dropped and counted, in the queue and on the way out.
+#[test]
+fn expired_messages_are_dropped() {
+    let mut f = fixture();
+    f.limit(2, WhenFull::DropNewest);
+    let queue = f.router.register("c".into(), true);
+    let mut expiring = message("t", "1", QOS1);
+    expiring.expires_at = Some(f.now + Duration::from_secs(1));
+    let mut first = delivery("", QOS1);
+    first.message = Arc::new(expiring);
+    f.push(&queue, first.clone());
+    f.push_all(&queue, &["2"], QOS1);
+    f.now += Duration::from_secs(1);
+    let changes = f.push(&queue, delivery("3", QOS1));
+    assert!(matches!(
+        &changes[..],
+        [Change::MessageDropped(..), Change::MessageQueued(..)]
+    ));
+    f.push(&queue, first);
+    assert_eq!(f.left(&queue), "23");
+    queue.connected(1);
+    let mut last = delivery("", QOS0);
+    Arc::make_mut(&mut last.message).expires_at = Some(f.now);
+    f.push(&queue, last);
+    assert_eq!(queue.pop(false, f.now), None);
+    assert_eq!(f.count(DropReason::Expired), 2);
+    assert_eq!(f.metrics.queued_messages.get(), 0);
+}
+
+/// QoS 0 is for who is there, unless the configuration says otherwise.
+#[test]
+fn qos_0_for_who_is_away() {
+    let f = fixture();
+    let queue = one_by_one(&f);
+    f.push_all(&queue, &["a"], QOS0);
+    queue.park(|saved| assert!(saved.is_empty()));
+    f.push_all(&queue, &["b"], QOS0);
+    assert_eq!((queue.len(), f.count(DropReason::QoS0)), (0, 2));
+    let mut config = config();
+    config.queue.queue_qos0 = true;
+    f.router.configure(config);
+    assert!(f.push(&queue, delivery("c", QOS0)).is_empty());
+    queue.park(|saved| assert!(saved.is_empty(), "in memory only"));
+    assert_eq!(f.left(&queue), "c");
+}
+
+/// After it is parked, storage hears of each change, by the places that `save` was given.
+#[test]
+fn a_parked_queue_reports() {
+    let f = fixture();
+    f.limit(2, WhenFull::DropOldest);
+    let queue = one_by_one(&f);
+    assert!(f.push(&queue, delivery("1", QOS1)).is_empty());
+    let mut places = Vec::new();
+    queue.park(|saved| places.extend(saved.into_iter().map(|(place, _)| place)));
+    let changes = f.push(&queue, delivery("2", QOS2));
+    let [Change::MessageQueued(client_id, place, queued)] = &changes[..] else {
+        panic!("{changes:?}")
+    };
+    assert_eq!((&**client_id, queued.qos), ("c", QOS2));
+    assert!(places[0] < *place);
+    let changes = f.push(&queue, delivery("3", QOS1));
+    assert!(matches!(
+        &changes[..],
+        [Change::MessageDropped(_, at), Change::MessageQueued(_, next, _)]
+            if *at == places[0] && next > place
+    ));
+    queue.connected(1);
+    assert!(f.push(&queue, delivery("4", QOS1)).is_empty());
+    assert_eq!(f.left(&queue), "234");
+}
+
+/// What is given back goes out first, and is saved at its place.
+#[test]
+fn what_was_not_sent_is_given_back() {
+    let f = fixture();
+    let queue = one_by_one(&f);
+    f.push_all(&queue, &["1", "2", "3"], QOS1);
+    let first = queue.pop(true, f.now).expect("queued");
+    let second = queue.pop(true, f.now).expect("queued");
+    queue.push_front(second);
+    queue.push_front(first);
+    let mut saved = Vec::new();
+    queue.park(|deliveries| saved = deliveries);
+    assert!(saved.is_sorted_by_key(|(place, _)| *place));
+    let again = f.router.register("d".into(), true);
+    again.restore(saved);
+    assert_eq!(
+        (f.left(&queue), f.left(&again)),
+        ("123".into(), "123".into())
+    );
+}
+
+/// Retained messages that a client was not sent before it left come when it returns, and storage has them.
+#[test]
+fn retained_messages_survive_parking() {
+    let f = fixture();
+    for topic in ["r/1", "r/2"] {
+        let mut message = message(topic, topic, QOS1);
+        message.retain = true;
+        f.router
+            .publish(&Arc::new(message), f.now, || Box::new(|_| {}));
+    }
+    let queue = one_by_one(&f);
+    f.push_all(&queue, &["before "], QOS1);
+    let options = SubscriptionOptions {
+        qos: QOS1,
+        ..SubscriptionOptions::default()
+    };
+    f.router
+        .subscribe(&queue, filter("r/#"), options, f.now)
+        .expect("below the limit");
+    f.push_all(&queue, &[" after"], QOS1);
+    let mut saved = Vec::new();
+    queue.park(|deliveries| saved = deliveries);
+    let again = f.router.register("d".into(), true);
+    again.restore(saved);
+    queue.connected(1);
+    assert_eq!(f.left(&queue), "before r/1r/2 after");
+    assert_eq!(f.left(&again), "before r/1r/2 after");
+}
+
+#[derive(Default)]
+struct Count(AtomicUsize);
+
+impl Wake for Count {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// Only who has found nothing is woken, once, and only by what can be taken.
+#[test]
+fn wake_ups() {
+    let f = fixture();
+    let queue = one_by_one(&f);
+    let count = Arc::new(Count::default());
+    let waker = Waker::from(count.clone());
+    let woken = || count.0.load(Ordering::Relaxed);
+    let register = || queue.register_waker(&Context::from_waker(&waker));
+    register();
+    f.push_all(&queue, &["1"], QOS1);
+    assert_eq!(woken(), 0, "has not looked yet");
+    assert!(queue.pop(true, f.now).is_some());
+    assert_eq!(queue.pop(true, f.now), None);
+    f.push_all(&queue, &["2", "3"], QOS1);
+    assert_eq!(woken(), 1);
+    register();
+    assert_eq!(queue.pop(false, f.now), None);
+    f.push_all(&queue, &["4"], QOS1);
+    assert_eq!(woken(), 1, "the window is closed");
+    f.push_all(&queue, &["a"], QOS0);
+    assert_eq!(woken(), 2);
+    f.limit(0, WhenFull::Disconnect);
+    register();
+    f.push_all(&queue, &["5"], QOS1);
+    assert_eq!((woken(), queue.has_overflowed()), (3, true));
+}
+
+/// 20,000 idle clients should not pay for what they were once sent.
+#[test]
+fn an_empty_queue_holds_nothing() {
+    assert!(size_of::<Queue>() <= 320, "{}", size_of::<Queue>());
+    let mut f = fixture();
+    f.limit(5000, WhenFull::DropOldest);
+    f.now += Duration::from_secs(1);
+    let mut config = config();
+    config.queue.max_messages = 5000;
+    config.queue.max_bytes = usize::MAX;
+    config.max_queued_bytes = usize::MAX;
+    f.router.configure(config);
+    let queue = one_by_one(&f);
+    assert_eq!(queue.backlog.lock().capacity(), 0);
+    for _ in 0..2000 {
+        f.push_all(&queue, &["x"], QOS0);
+        f.push_all(&queue, &["x"], QOS1);
+    }
+    assert_eq!(f.left(&queue).len(), 4000);
+    assert!(queue.backlog.lock().capacity() <= 16);
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Push(QoS, usize),
+    Pop(bool),
+    Park,
+    Connect(u16),
+    Limit(usize, usize, WhenFull, usize),
+}
+
+fn steps() -> impl Strategy<Value = Step> {
+    let qos = prop_oneof![Just(QOS0), Just(QOS1), Just(QOS2)];
+    let when_full = prop_oneof![
+        Just(WhenFull::DropOldest),
+        Just(WhenFull::DropNewest),
+        Just(WhenFull::Disconnect)
+    ];
+    prop_oneof![
+        8 => (qos, 0..300_usize).prop_map(|(qos, size)| Step::Push(qos, size)),
+        4 => any::<bool>().prop_map(Step::Pop),
+        1 => Just(Step::Park),
+        1 => (1..5_u16).prop_map(Step::Connect),
+        1 => (0..6_usize, 0..2000_usize, when_full, 0..3000_usize)
+            .prop_map(|(messages, bytes, when_full, all)| Step::Limit(messages, bytes, when_full, all)),
+    ]
+}
+
+proptest! {
+    /// Nothing is taken in beyond the bounds, and the gauges are what the queue holds.
+    #[test]
+    fn bounds_hold(steps in prop::collection::vec(steps(), 1..120)) {
+        let f = fixture();
+        let queue = one_by_one(&f);
+        let mut limits = config();
+        for step in steps {
+            let before = (queue.len(), f.metrics.queued_bytes.get());
+            match step {
+                Step::Push(qos, size) => {
+                    f.push(&queue, delivery(&"x".repeat(size), qos));
+                    let bytes = f.metrics.queued_bytes.get();
+                    if (queue.len(), bytes) > before {
+                        prop_assert!(queue.len() <= limits.queue.max_messages + 5);
+                        prop_assert!(bytes <= lane::signed(limits.queue.max_bytes));
+                        prop_assert!(bytes <= lane::signed(limits.max_queued_bytes));
+                    }
+                }
+                Step::Pop(window_open) => {
+                    let popped = queue.pop(window_open, f.now);
+                    prop_assert!(popped.is_none_or(|it| window_open || it.qos == QOS0));
+                }
+                Step::Park => queue.park(|saved| assert!(saved.is_sorted_by_key(|(at, _)| *at))),
+                Step::Connect(receive_maximum) => queue.connected(receive_maximum),
+                Step::Limit(messages, bytes, when_full, all) => {
+                    limits.queue.max_messages = messages;
+                    limits.queue.max_bytes = bytes;
+                    limits.queue.when_full = when_full;
+                    limits.max_queued_bytes = all;
+                    f.router.configure(limits.clone());
+                }
+            }
+            prop_assert_eq!(f.metrics.queued_messages.get(), queue.len() as i64);
+        }
+        f.router.remove(&queue, f.now);
+        prop_assert_eq!(f.metrics.queued_messages.get(), 0);
+        prop_assert_eq!(f.metrics.queued_bytes.get(), 0);
+    }
+}
