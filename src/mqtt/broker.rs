@@ -1,0 +1,159 @@
+//! What all connections share: the configuration, the sessions, and what stands behind them.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant, SystemTime},
+};
+
+use arc_swap::ArcSwap;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Config,
+    mailbox::Request,
+    registry::{Parked, Registry},
+    session::State,
+};
+use crate::{
+    auth::Authority,
+    message::{ClientId, Message},
+    router::Router,
+    storage::{Change, SessionRecord, Snapshot, Storage},
+    telemetry::Metrics,
+};
+
+/// The protocol engine: one for a process, shared by all listeners.
+pub struct Broker {
+    /// Limits for connections to come.
+    pub config: ArcSwap<Config>,
+    /// Who may do what.
+    pub authority: ArcSwap<Arc<dyn Authority>>,
+    /// Subscriptions, retained messages, queues.
+    pub router: Arc<Router>,
+    /// What survives a restart.
+    pub storage: Arc<dyn Storage>,
+    /// The one list of metrics.
+    pub metrics: Arc<Metrics>,
+    pub(super) registry: Registry,
+    /// The server stops: no new sessions.
+    pub(super) stopping: CancellationToken,
+}
+
+impl Broker {
+    /// An engine without sessions.
+    #[must_use]
+    pub fn new(
+        config: Config,
+        authority: Arc<dyn Authority>,
+        router: Arc<Router>,
+        storage: Arc<dyn Storage>,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        Self {
+            config: ArcSwap::from_pointee(config),
+            authority: ArcSwap::from_pointee(authority),
+            router,
+            storage,
+            metrics,
+            registry: Registry::default(),
+            stopping: CancellationToken::new(),
+        }
+    }
+
+    /// Puts back what storage kept. Before the first connection.
+    pub fn restore(&self, snapshot: Snapshot, now: Instant) {
+        self.router.restore_retained(snapshot.retained);
+        for record in snapshot.sessions {
+            self.restore_session(record, now);
+        }
+    }
+
+    fn restore_session(&self, mut record: SessionRecord, now: Instant) {
+        let queue = self.router.register(record.client_id.clone(), true);
+        for (filter, options) in record.subscriptions.drain(..) {
+            self.router.restore_subscription(&queue, filter, options);
+        }
+        queue.restore(std::mem::take(&mut record.queue));
+        let state = State::restore(queue, self.metrics.clone(), &mut record);
+        // A session that was connected when the process ended counts as disconnected from now on.
+        let gone_for = record
+            .disconnected_at
+            .and_then(|at| at.elapsed().ok())
+            .unwrap_or_default();
+        let kept_for = state
+            .kept_for()
+            .unwrap_or_default()
+            .saturating_sub(gone_for);
+        let will = record.will.map(|(message, due)| {
+            (
+                message,
+                now + due.duration_since(SystemTime::now()).unwrap_or_default(),
+            )
+        });
+        self.registry.insert(
+            &record.client_id,
+            Parked {
+                state,
+                will,
+                expires_at: now + kept_for,
+            },
+        );
+        self.metrics.sessions_parked.add(1);
+    }
+
+    /// Publishes a message that nobody waits for: a will, a status.
+    pub fn publish(&self, message: &Arc<Message>, now: Instant) {
+        self.router.publish(message, now, || Box::new(|_| {}));
+    }
+
+    /// Ends a session: its will is due now at the latest [MQTT-3.1.2-8].
+    pub(super) fn end_session(&self, parked: Parked, now: Instant) {
+        if let Some((will, _)) = &parked.will {
+            self.publish(will, now);
+        }
+        let queue = parked.state.queue();
+        self.router.remove(queue, now);
+        if parked.state.is_recorded() {
+            self.storage
+                .commit(vec![Change::SessionEnded(queue.client_id().clone())], None);
+        }
+    }
+
+    /// Lets go of what has expired, for as long as it is polled.
+    pub async fn run_timers(self: Arc<Self>) {
+        loop {
+            let now = tokio::time::Instant::now().into_std();
+            for due in Registry::take_due(&self, now) {
+                due.carry_out(&self, now);
+            }
+            self.registry.wait_for_due().await;
+        }
+    }
+
+    /// Tells every client that the server stops, evenly over the time given but at most a tenth of a second apart, so
+    /// that they do not all come back at once. New clients are refused from the beginning.
+    pub async fn drain(&self, within: Duration) {
+        self.stopping.cancel();
+        let connected = self.registry.connected();
+        let apart = within
+            .checked_div(u32::try_from(connected.len()).unwrap_or(u32::MAX))
+            .unwrap_or_default();
+        let apart = apart.min(Duration::from_millis(100));
+        let begin = tokio::time::Instant::now();
+        for (place, mailbox) in (0_u32..).zip(connected) {
+            tokio::time::sleep_until(begin + apart * place).await;
+            mailbox.request(Request::ShutDown);
+        }
+    }
+
+    /// How many sessions wait for their client, and how many are connected.
+    #[must_use]
+    pub fn session_count(&self) -> usize {
+        self.registry.len()
+    }
+
+    /// A name for a client that has none [MQTT-3.1.3-6].
+    pub(super) fn assign_client_id() -> ClientId {
+        format!("gatemq-{:032x}", rand::random::<u128>()).into()
+    }
+}

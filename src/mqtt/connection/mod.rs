@@ -1,0 +1,376 @@
+//! The loop of one client: transport ↔ codec ↔ session ↔ router. Decides nothing about packets; that is the session's.
+//!
+//! Start at [`serve`]. `opening` is the way from CONNECT to CONNACK, `link` a transport with its codec, `end` the
+//! reasons a connection may end for and what the client is told then.
+
+mod end;
+mod link;
+mod opening;
+
+use std::{
+    future::{Future, poll_fn},
+    pin::{Pin, pin},
+    sync::Arc,
+    task::{Context, Poll},
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use tokio::time::Sleep;
+
+use self::{end::End, link::Link};
+use super::{
+    Broker,
+    mailbox::{Commit, Mailbox},
+    packet::{Packet, PacketId},
+    registry::{Attachment, Held},
+    session::{Action, Outcome, Session, SubscribeRefusal},
+    transport::{Peer, Transport},
+};
+use crate::{
+    router::Delivery,
+    telemetry::{ConnectionKey, DropReason, Metrics},
+};
+
+/// Bytes that may wait to be written before more is taken from the client or from its queue. One read's worth of
+/// acknowledgements and one TLS record's worth of deliveries fit several times; 20,000 clients that take nothing hold
+/// 1.3 GB at most, which the kernel's own buffers exceed.
+const HIGH_WATER: usize = 64 * 1024;
+
+/// Packets of one client that are taken before others have their turn on the same core.
+const BATCH: usize = 64;
+
+/// For the last packet and the end of the stream; whoever takes longer has lost interest.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// A keep alive of none still needs a timer value: far enough, and no overflow.
+const NEVER: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// Serves one client from its first byte to its last.
+pub async fn serve<T: Transport>(transport: T, peer: Peer, broker: Arc<Broker>) {
+    let mut link = Link::new(transport, &broker);
+    let mailbox = Arc::new(Mailbox::default());
+    // Boxed: what opening a connection needs, TLS certificates and passwords of which the steady state knows nothing,
+    // is freed with it.
+    let opened = Box::pin(opening::open(&mut link, &peer, &broker, &mailbox)).await;
+    let (end, client) = match opened {
+        Ok(mut opened) => {
+            let counted = Connected::count(&broker, &peer, opened.client.version.as_str());
+            tracing::info!(code = "client.connected", client_id = %opened.client.client_id,
+                username = opened.client.username.as_deref(), source = %peer.source, listener = %peer.listener,
+                transport = peer.carrier.as_str(), version = opened.client.version.as_str(), "client connected");
+            let end = run(&mut link, &mut opened.attachment, &mailbox, &broker).await;
+            // Whoever waits for the session need not wait for our farewell.
+            opened.attachment.release();
+            drop(counted);
+            (end, Some(opened.client))
+        }
+        Err(end) => {
+            broker.metrics.connect_refused.add(end.name(), 1);
+            (end, None)
+        }
+    };
+    let client_id = client.as_ref().map(|client| &*client.client_id);
+    tracing::info!(code = "client.disconnected", client_id, source = %peer.source, listener = %peer.listener,
+        transport = peer.carrier.as_str(), reason = end.name(), bytes_received = link.bytes_received,
+        bytes_sent = link.bytes_sent, "connection ended: {end}");
+    let _ = tokio::time::timeout(
+        FAREWELL * 3,
+        Box::pin(link.farewell(&end, &peer, client.is_some())),
+    )
+    .await;
+}
+
+/// From CONNACK to the reason of the end.
+async fn run<T: Transport>(
+    link: &mut Link<T>,
+    attachment: &mut Attachment,
+    mailbox: &Arc<Mailbox>,
+    broker: &Arc<Broker>,
+) -> End {
+    let Held::Session(session) = &mut attachment.held else {
+        return End::Closed;
+    };
+    let mut client = Client {
+        link,
+        session,
+        mailbox,
+        broker,
+        is_sending: false,
+    };
+    let deadline = client.session.next_deadline().map(Into::into);
+    let mut timer = pin!(tokio::time::sleep_until(
+        deadline.unwrap_or_else(|| tokio::time::Instant::now() + NEVER)
+    ));
+    loop {
+        match client.turn(timer.as_mut()).await {
+            Ok(()) => {}
+            Err(end) => return end,
+        }
+    }
+}
+
+struct Client<'a, T> {
+    link: &'a mut Link<T>,
+    session: &'a mut Session,
+    mailbox: &'a Arc<Mailbox>,
+    broker: &'a Arc<Broker>,
+    /// The transport has taken bytes and not yet said that they are out.
+    is_sending: bool,
+}
+
+/// What a connection waits for.
+enum Event {
+    Received(Bytes),
+    Delivery(Delivery),
+    Sent,
+    Letter,
+    Deadline,
+}
+
+impl<T: Transport> Client<'_, T> {
+    /// Does what can be done now, then waits for the next event.
+    async fn turn(&mut self, mut timer: Pin<&mut Sleep>) -> Result<(), End> {
+        let now = now();
+        if let Some(request) = self.mailbox.requested() {
+            return Err(request.into());
+        }
+        for commit in self.mailbox.take_commits() {
+            self.committed(commit, now);
+        }
+        self.carry_out(now)?;
+        let has_more = self.take_packets(now)?;
+        self.take_deliveries(now)?;
+        if has_more {
+            // The packets that remain wait for the other connections of this core, not for the network.
+            let _ = poll_fn(|cx| Poll::Ready(self.poll_send(cx))).await;
+            tokio::task::yield_now().await;
+            return Ok(());
+        }
+        let event = poll_fn(|cx| self.poll_event(cx, timer.as_mut())).await?;
+        let now = self::now();
+        match event {
+            Event::Received(bytes) => {
+                self.link.push(bytes);
+                Ok(())
+            }
+            Event::Delivery(delivery) => {
+                self.session.deliver(delivery, now);
+                self.carry_out(now)
+            }
+            Event::Deadline => {
+                self.session.expire(now)?;
+                let next = self
+                    .session
+                    .next_deadline()
+                    .map_or_else(|| tokio::time::Instant::now() + NEVER, Into::into);
+                timer.reset(next);
+                Ok(())
+            }
+            Event::Sent | Event::Letter => Ok(()),
+        }
+    }
+
+    /// Takes packets that have arrived; `true` where more may be there.
+    fn take_packets(&mut self, now: Instant) -> Result<bool, End> {
+        for _ in 0..BATCH {
+            if !self.has_room() || !self.session.wants_input() {
+                return Ok(false);
+            }
+            let Some(packet) = self.link.next_packet()? else {
+                return Ok(false);
+            };
+            self.session.receive(packet, now)?;
+            self.carry_out(now)?;
+        }
+        Ok(true)
+    }
+
+    /// Takes what is queued, as much as one write may carry.
+    fn take_deliveries(&mut self, now: Instant) -> Result<(), End> {
+        while self.has_room() {
+            let Some(delivery) = self.session.queue().pop(self.session.window_is_open(), now)
+            else {
+                break;
+            };
+            self.session.deliver(delivery, now);
+            self.carry_out(now)?;
+        }
+        if self.session.queue().has_overflowed() {
+            Err(End::Overflowed)
+        } else {
+            Ok(())
+        }
+    }
+
+    fn has_room(&self) -> bool {
+        self.link.frames.len_bytes() < HIGH_WATER
+    }
+
+    fn poll_event(
+        &mut self,
+        cx: &mut Context<'_>,
+        timer: Pin<&mut Sleep>,
+    ) -> Poll<Result<Event, End>> {
+        self.mailbox.register(cx);
+        if self.mailbox.has_letter() {
+            return Poll::Ready(Ok(Event::Letter));
+        }
+        let was_full = !self.has_room();
+        if let Poll::Ready(sent) = self.poll_send(cx) {
+            sent?;
+            if was_full {
+                return Poll::Ready(Ok(Event::Sent));
+            }
+        } else if was_full {
+            return poll_timer(cx, timer);
+        }
+        if self.session.wants_input()
+            && let Poll::Ready(received) = pin!(self.link.transport.receive()).poll(cx)
+        {
+            return Poll::Ready(match received {
+                Ok(Some(bytes)) => Ok(Event::Received(bytes)),
+                Ok(None) => Err(End::Closed),
+                Err(error) => Err(End::Network(error)),
+            });
+        }
+        self.session.queue().register_waker(cx);
+        if let Some(delivery) = self
+            .session
+            .queue()
+            .pop(self.session.window_is_open(), now())
+        {
+            return Poll::Ready(Ok(Event::Delivery(delivery)));
+        }
+        poll_timer(cx, timer)
+    }
+
+    /// Ready once everything is out.
+    fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), End>> {
+        if self.link.frames.is_empty() && !self.is_sending {
+            return Poll::Ready(Ok(()));
+        }
+        self.is_sending = true;
+        let frames = self.link.frames.finish();
+        let sent = pin!(self.link.transport.send(frames)).poll(cx);
+        self.is_sending = sent.is_pending();
+        sent.map_err(End::Network)
+    }
+
+    /// Carries out what the session wants done.
+    fn carry_out(&mut self, now: Instant) -> Result<(), End> {
+        while let Some(action) = self.session.next_action() {
+            match action {
+                Action::Send(packet) => self.send(&packet),
+                Action::Publish(message, packet_id) => {
+                    let mailbox = self.mailbox;
+                    let receipt = || receipt(mailbox.clone(), packet_id);
+                    let published = self.broker.router.publish(&message, now, receipt);
+                    if let (Some(packet_id), false) = (packet_id, published.receipt_pending) {
+                        self.session.published(
+                            packet_id,
+                            Outcome::accepted(published.matched),
+                            now,
+                        );
+                    }
+                }
+                Action::Subscribe(packet_id, lines) => {
+                    let router = &self.broker.router;
+                    let subscribe = |line: Result<super::packet::Subscription, _>| {
+                        let line = line.map_err(SubscribeRefusal::Denied)?;
+                        router
+                            .subscribe(self.session.queue(), line.topic_filter, line.options, now)
+                            .map_err(SubscribeRefusal::TooMany)?;
+                        Ok(line.options.qos)
+                    };
+                    let lines: Vec<_> = lines.into_iter().map(subscribe).collect();
+                    self.session.subscribed(packet_id, &lines);
+                }
+                Action::Unsubscribe(packet_id, filters) => {
+                    let queue = self.session.queue().clone();
+                    let router = &self.broker.router;
+                    self.session.unsubscribed(
+                        packet_id,
+                        filters
+                            .iter()
+                            .map(|filter| router.unsubscribe(&queue, filter)),
+                    );
+                }
+                Action::PublishDenied => self.broker.metrics.publish_denied.increment(),
+                Action::Acknowledged(after) => self.broker.metrics.publish_latency.observe(after),
+                Action::End(reason_code) => return Err(End::Disconnected(reason_code)),
+                Action::NotKept => return Err(End::NotKept),
+            }
+        }
+        Ok(())
+    }
+
+    /// Encodes a packet; one that the client does not take is dropped as the standard says [MQTT-3.1.2-25].
+    fn send(&mut self, packet: &Packet) {
+        if self.link.send(packet).is_ok() {
+            return;
+        }
+        if let Packet::Publish(publish) = packet {
+            self.broker.metrics.dropped(DropReason::TooLarge);
+            if let Some(packet_id) = publish.packet_id {
+                self.session.discard(packet_id);
+            }
+        }
+    }
+
+    fn committed(&mut self, (packet_id, result): Commit, now: Instant) {
+        let outcome = match result {
+            Ok(()) => Outcome::Accepted,
+            Err(error) => {
+                tracing::error!(code = "storage.failed", "{error}: {}", error.source);
+                Outcome::NotKept
+            }
+        };
+        self.session.published(packet_id, outcome, now);
+    }
+}
+
+fn poll_timer(cx: &mut Context<'_>, timer: Pin<&mut Sleep>) -> Poll<Result<Event, End>> {
+    timer.poll(cx).map(|()| Ok(Event::Deadline))
+}
+
+/// Brings the answer of storage to the connection that waits for it; QoS 0 waits for none.
+fn receipt(mailbox: Arc<Mailbox>, packet_id: Option<PacketId>) -> crate::storage::Receipt {
+    match packet_id {
+        Some(packet_id) => Box::new(move |result| mailbox.committed(packet_id, result)),
+        None => Box::new(|_| {}),
+    }
+}
+
+fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}
+
+/// A connection as the metrics see it, for as long as it lives.
+struct Connected {
+    metrics: Arc<Metrics>,
+    key: ConnectionKey,
+}
+
+impl Connected {
+    fn count(broker: &Broker, peer: &Peer, version: &'static str) -> Self {
+        let metrics = broker.metrics.clone();
+        let key = ConnectionKey {
+            listener: peer.listener.clone(),
+            transport: peer.carrier.as_str(),
+            version,
+        };
+        metrics.connections.add(key.clone(), 1);
+        metrics.connections_total.increment();
+        let connected = metrics.connected.add(1);
+        metrics.connected_max.raise(connected);
+        Self { metrics, key }
+    }
+}
+
+impl Drop for Connected {
+    fn drop(&mut self) {
+        self.metrics.connections.add(self.key.clone(), -1);
+        self.metrics.connected.add(-1);
+    }
+}

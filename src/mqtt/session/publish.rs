@@ -1,0 +1,186 @@
+//! What the client publishes: quota, permission, QoS 2 once only, acknowledgements in order (MQTT 5, 3.3.4, 4.3, 4.6).
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use super::{
+    Acknowledgement, Action, Denied, Packet, PacketId, Permission, ReasonCode, Session, Violation,
+    denied_code,
+};
+use crate::{message::QoS, mqtt::packet::Publish};
+
+/// An acknowledgement that waits for its turn: they leave in the order their PUBLISH came [MQTT-4.6.0-2, -3].
+#[derive(Debug)]
+pub(super) struct PendingAcknowledgement {
+    packet_id: PacketId,
+    qos: QoS,
+    arrived: Instant,
+    /// What it will say; `None` while storage has not answered.
+    outcome: Option<Outcome>,
+}
+
+/// What has become of a published message.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Outcome {
+    /// It is where it has to be.
+    Accepted,
+    /// So too, but nobody had subscribed.
+    NoMatchingSubscribers,
+    /// The client may not publish there.
+    Denied(Denied),
+    /// Storage cannot keep it now.
+    NotKept,
+}
+
+impl Outcome {
+    /// What a client is told of a message that this many subscribers match.
+    #[must_use]
+    pub const fn accepted(matched: usize) -> Self {
+        if matched == 0 {
+            Self::NoMatchingSubscribers
+        } else {
+            Self::Accepted
+        }
+    }
+
+    const fn reason_code(&self) -> ReasonCode {
+        match self {
+            Self::Accepted => ReasonCode::Success,
+            Self::NoMatchingSubscribers => ReasonCode::NoMatchingSubscribers,
+            Self::Denied(denied) => denied_code(denied),
+            Self::NotKept => ReasonCode::QuotaExceeded,
+        }
+    }
+}
+
+impl Session {
+    pub(super) fn receive_publish(
+        &mut self,
+        publish: Publish,
+        now: Instant,
+    ) -> Result<(), Violation> {
+        let Some(packet_id) = publish.packet_id else {
+            self.accept(publish, now);
+            return Ok(());
+        };
+        let is_repeated =
+            publish.qos == QoS::ExactlyOnce && self.state.received.contains(&packet_id);
+        if !is_repeated {
+            self.check_quota()?;
+        }
+        // What is repeated waits behind its first copy, if that still waits: the queue is in order.
+        let outcome = is_repeated.then_some(Outcome::Accepted);
+        self.acknowledgements.push_back(PendingAcknowledgement {
+            packet_id,
+            qos: publish.qos,
+            arrived: now,
+            outcome,
+        });
+        if is_repeated {
+            self.send_acknowledgements(now);
+        } else {
+            self.accept(publish, now);
+        }
+        Ok(())
+    }
+
+    /// Publishes not yet acknowledged, QoS 2 until its PUBREL [MQTT-3.3.4-7, -9].
+    fn check_quota(&self) -> Result<(), Violation> {
+        let pending = self
+            .acknowledgements
+            .iter()
+            .filter(|pending| pending.qos == QoS::AtLeastOnce)
+            .count();
+        let limit = self.receive_maximum;
+        if self.version.knows_receive_maximum() && pending + self.unreleased >= usize::from(limit) {
+            return Err(Violation::ReceiveMaximumExceeded { limit });
+        }
+        Ok(())
+    }
+
+    fn accept(&mut self, publish: Publish, now: Instant) {
+        if let Err(denied) = self.may(Permission::Publish, publish.message.topic.as_str()) {
+            self.actions.push_back(Action::PublishDenied);
+            if let Some(packet_id) = publish.packet_id {
+                self.published(packet_id, Outcome::Denied(denied), now);
+            }
+            return;
+        }
+        if let (QoS::ExactlyOnce, Some(packet_id)) = (publish.qos, publish.packet_id) {
+            self.state.received.insert(packet_id);
+            self.unreleased += 1;
+        }
+        let mut message = publish.message;
+        // The decoder holds no second reference: this changes the message in place.
+        let owned = Arc::make_mut(&mut message);
+        owned.origin = Some(self.client_id.clone());
+        owned.expires_at = publish
+            .message_expiry_interval
+            .map(|seconds| now + Duration::from_secs(u64::from(seconds)));
+        self.actions
+            .push_back(Action::Publish(message, publish.packet_id));
+    }
+
+    /// What has become of a publish above QoS 0, at once or when storage has answered.
+    pub fn published(&mut self, packet_id: PacketId, outcome: Outcome, now: Instant) {
+        if matches!(outcome, Outcome::Denied(_) | Outcome::NotKept) {
+            // PUBREC with a failure ends the exchange [MQTT-4.3.3-9].
+            self.release(packet_id);
+        }
+        let waiting = |pending: &&mut PendingAcknowledgement| {
+            pending.packet_id == packet_id && pending.outcome.is_none()
+        };
+        if let Some(pending) = self.acknowledgements.iter_mut().find(waiting) {
+            pending.outcome = Some(outcome);
+        }
+        self.send_acknowledgements(now);
+    }
+
+    fn send_acknowledgements(&mut self, now: Instant) {
+        while let Some(pending) = self
+            .acknowledgements
+            .pop_front_if(|pending| pending.outcome.is_some())
+        {
+            let outcome = pending.outcome.unwrap_or(Outcome::Accepted);
+            if outcome == Outcome::NotKept && !self.version.accepts_publish_failure() {
+                // It cannot be told: without an acknowledgement it sends the message again on its next connection.
+                self.actions.push_back(Action::NotKept);
+                return;
+            }
+            let mut acknowledgement =
+                Acknowledgement::new(pending.packet_id, outcome.reason_code());
+            if let Outcome::Denied(denied) = &outcome {
+                acknowledgement = acknowledgement.because(denied);
+            }
+            self.actions.push_back(Action::Acknowledged(
+                now.saturating_duration_since(pending.arrived),
+            ));
+            self.send(match pending.qos {
+                QoS::ExactlyOnce => Packet::PubRec(acknowledgement),
+                QoS::AtMostOnce | QoS::AtLeastOnce => Packet::PubAck(acknowledgement),
+            });
+        }
+    }
+
+    pub(super) fn receive_pub_rel(&mut self, release: &Acknowledgement) {
+        let reason_code = if self.release(release.packet_id) {
+            ReasonCode::Success
+        } else {
+            ReasonCode::PacketIdentifierNotFound
+        };
+        self.send(Packet::PubComp(Acknowledgement::new(
+            release.packet_id,
+            reason_code,
+        )));
+    }
+
+    /// Forgets a QoS 2 identifier; `false` where there was none.
+    fn release(&mut self, packet_id: PacketId) -> bool {
+        let known = self.state.received.remove(&packet_id);
+        // Those of an earlier connection were not counted in this one.
+        self.unreleased = self.unreleased.saturating_sub(usize::from(known));
+        known
+    }
+}
