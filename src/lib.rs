@@ -2,6 +2,8 @@
 //!
 //! The modules stand in the order in which a packet travels; each knows only the next.
 
+pub mod listener; // a socket becomes a Transport
+
 pub mod mqtt; // bytes become packets, packets become decisions
 
 pub mod router; // a message becomes deliveries

@@ -1,0 +1,290 @@
+//! One request: what HTTP asks of every server, then WebSocket or the routes.
+
+use std::{convert::Infallible, fmt::Display, future::Future, pin::Pin, sync::Arc, time::Duration};
+
+use http_body_util::Full;
+use hyper::{
+    Request as HttpRequest, StatusCode, Version,
+    body::Incoming,
+    header::{CONNECTION, CONTENT_TYPE, HOST, HeaderValue, RETRY_AFTER, UPGRADE},
+    http::request::Parts,
+    upgrade::OnUpgrade,
+};
+use hyper_util::rt::TokioIo;
+use tokio::sync::watch;
+
+use super::{Request, Response};
+use crate::{
+    listener::{
+        admission::{Admission, Crowded},
+        forwarded,
+        path::{Stream, Visitor},
+        websocket::{self, WebSocketTransport},
+    },
+    mqtt::{
+        connection,
+        transport::{Carrier, Closing, LimitReached, Peer, Source, Transport},
+    },
+};
+
+/// What proxies cut connections for is a minute of silence; clients that can be told to speak more often are.
+const MAX_KEEP_ALIVE: Duration = Duration::from_secs(45);
+
+pub(super) const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
+pub(super) const CLOSE: HeaderValue = HeaderValue::from_static("close");
+
+/// Answers the requests of one connection.
+#[derive(Clone)]
+pub(super) struct Service {
+    connection: Arc<Connection>,
+}
+
+struct Connection {
+    visitor: Visitor,
+    /// Requests and WebSockets that are open.
+    open: watch::Sender<usize>,
+}
+
+/// A request or a WebSocket that is open.
+struct Open(Arc<Connection>);
+
+/// Who really asks, behind a proxy or not.
+struct Asker {
+    source: Source,
+    is_secure: bool,
+}
+
+impl Service {
+    pub(super) fn new(visitor: Visitor, open: watch::Sender<usize>) -> Self {
+        Self {
+            connection: Arc::new(Connection { visitor, open }),
+        }
+    }
+}
+
+impl hyper::service::Service<HttpRequest<Incoming>> for Service {
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
+
+    fn call(&self, request: HttpRequest<Incoming>) -> Self::Future {
+        let open = Open::new(&self.connection);
+        Box::pin(async move { Ok(open.answer(request).await) })
+    }
+}
+
+impl Open {
+    fn new(connection: &Arc<Connection>) -> Self {
+        connection.open.send_modify(|open| *open += 1);
+        Self(connection.clone())
+    }
+
+    async fn answer(self, mut request: HttpRequest<Incoming>) -> Response {
+        let visitor = &self.0.visitor;
+        if let Some(refusal) = check(&request, visitor.limits.max_header_bytes) {
+            return refusal;
+        }
+        let upgrade = hyper::upgrade::on(&mut request);
+        let (head, body) = request.into_parts();
+        let asker = visitor.asker(&head);
+        let config = &visitor.config;
+        if config.protocols.websocket && websocket::wants_upgrade(&head) {
+            return self.upgrade(&head, upgrade, asker);
+        }
+        visitor.shared.metrics.http_requests.increment();
+        if let Some(limit) = visitor.refusal {
+            return unavailable(limit);
+        }
+        if !config.protocols.http {
+            return not_served(&head);
+        }
+        let request = Request {
+            head,
+            body,
+            source: asker.source,
+            is_secure: asker.is_secure,
+            listener: visitor.listener.name.clone(),
+        };
+        visitor.shared.routes.answer(request).await
+    }
+
+    /// Answers an upgrade; the client is served by a task of its own, which keeps the connection's place.
+    fn upgrade(self, head: &Parts, upgraded: OnUpgrade, asker: Asker) -> Response {
+        let visitor = &self.0.visitor;
+        let upgrades = &visitor.shared.metrics.ws_upgrades;
+        let upgrade = match websocket::upgrade(head, &visitor.limits.allowed_origins) {
+            Ok(upgrade) => upgrade,
+            Err(rejection) => {
+                let path = websocket::served_path(head.uri.path()).unwrap_or("other");
+                upgrades.add((path, rejection.name), 1);
+                tracing::info!(code = "websocket.rejected", source = %asker.source, listener = %visitor.listener.name,
+                    path = head.uri.path(), "no WebSocket: {}", rejection.text);
+                return rejection.into_response();
+            }
+        };
+        let Ok((admission, limit)) = visitor.admit_websocket(&asker, head.version) else {
+            upgrades.add((upgrade.path, "crowded"), 1);
+            return unavailable("the server has its limit of connections");
+        };
+        let refusal = upgrade.refusal();
+        let result = if refusal.is_some() { "origin" } else { "ok" };
+        upgrades.add((upgrade.path, result), 1);
+        let peer = visitor.websocket_peer(asker, limit);
+        let tasks = visitor.shared.connections.clone();
+        tasks.spawn(async move {
+            // Where the client has gone before the answer reached it, nothing has begun.
+            if let Ok(stream) = upgraded.await {
+                self.serve_websocket(TokioIo::new(stream), peer, refusal)
+                    .await;
+            }
+            drop(admission);
+        });
+        upgrade.response.map(|()| Full::default())
+    }
+
+    async fn serve_websocket<S: Stream>(self, stream: S, peer: Peer, refusal: Option<Closing>) {
+        let visitor = &self.0.visitor;
+        let ping_interval = visitor.limits.websocket_ping_interval;
+        let mut transport = WebSocketTransport::new(stream, ping_interval);
+        let Some(refusal) = refusal else {
+            let broker = visitor.shared.broker.clone();
+            return connection::serve(transport, peer, broker).await;
+        };
+        visitor.shared.metrics.connect_refused.add("origin", 1);
+        tracing::info!(code = "websocket.refused", source = %peer.source, listener = %peer.listener,
+            "connection ended: {refusal:?}");
+        transport.close(refusal).await;
+    }
+}
+
+impl Visitor {
+    /// Who really asks: a trusted proxy is believed.
+    fn asker(&self, head: &Parts) -> Asker {
+        let peer = forwarded::peer_addr(&self.source);
+        let trusted = &self.config.trusted_proxies;
+        let source = forwarded::source_addr(&head.headers, peer, trusted);
+        Asker {
+            source: if source == peer {
+                self.source.clone()
+            } else {
+                Source::Ip(source)
+            },
+            is_secure: self.is_secure || forwarded::is_secure(&head.headers, peer.ip(), trusted),
+        }
+    }
+
+    /// A place for a WebSocket: the connection's own, or on HTTP/2, where a connection has many, another.
+    fn admit_websocket(
+        &self,
+        asker: &Asker,
+        version: Version,
+    ) -> Result<(Option<Admission>, Option<LimitReached>), Crowded> {
+        if self.refusal.is_some() {
+            return Ok((None, self.refusal));
+        }
+        if version == Version::HTTP_2 {
+            let admission = self.shared.admissions.admit(&asker.source, &self.limits)?;
+            let refusal = admission.refusal();
+            return Ok((Some(admission), refusal));
+        }
+        let reassigned = self.admission.reassign(&asker.source, &self.limits);
+        Ok((None, reassigned.err()))
+    }
+
+    fn websocket_peer(&self, asker: Asker, refusal: Option<LimitReached>) -> Peer {
+        Peer {
+            source: asker.source,
+            listener: self.listener.name.clone(),
+            carrier: if asker.is_secure {
+                Carrier::SecureWebSocket
+            } else {
+                Carrier::WebSocket
+            },
+            certificate: self.certificate.clone(),
+            max_keep_alive: Some(MAX_KEEP_ALIVE),
+            refusal,
+        }
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.open.send_modify(|open| *open -= 1);
+    }
+}
+
+/// What HTTP asks of every server (RFC 9112, 3.2): exactly one valid Host; and that the head stays within its limit.
+fn check(request: &HttpRequest<Incoming>, max_header_bytes: usize) -> Option<Response> {
+    let headers = request.headers();
+    let header_bytes: usize = headers
+        .iter()
+        // The colon, the space and the end of the line.
+        .map(|(name, value)| name.as_str().len() + value.len() + 4)
+        .sum();
+    if header_bytes > max_header_bytes {
+        let text = format!(
+            "The headers of a request may have {max_header_bytes} bytes, these have {header_bytes}.\n"
+        );
+        return Some(refuse(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, text));
+    }
+    let mut hosts = headers.get_all(HOST).iter();
+    let wrong = match (hosts.next(), hosts.next()) {
+        (None, _) if request.version() == Version::HTTP_11 => {
+            "A request of HTTP/1.1 needs a Host header.\n"
+        }
+        (Some(_), Some(_)) => "A request has one Host header, not several.\n",
+        (Some(host), None) if !is_host(host) => {
+            "The Host header is no host with an optional port.\n"
+        }
+        _ => return None,
+    };
+    Some(refuse(StatusCode::BAD_REQUEST, wrong.to_owned()))
+}
+
+/// Whether a Host header is a host and an optional port; empty where the target has no authority (RFC 9110, 7.2).
+fn is_host(value: &HeaderValue) -> bool {
+    let bytes = value.as_bytes();
+    bytes.is_empty()
+        || (hyper::http::uri::Authority::try_from(bytes).is_ok() && !bytes.contains(&b'@'))
+}
+
+/// An answer after which the connection ends: what follows on it cannot be trusted.
+fn refuse(status: StatusCode, text: String) -> Response {
+    let mut response = text_response(status, text);
+    response.headers_mut().insert(CONNECTION, CLOSE);
+    response
+}
+
+fn unavailable(reason: impl Display) -> Response {
+    let mut response = refuse(StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n"));
+    response
+        .headers_mut()
+        .insert(RETRY_AFTER, HeaderValue::from_static("10"));
+    response
+}
+
+/// What a listener says whose `protocols` leave HTTP out.
+fn not_served(head: &Parts) -> Response {
+    if websocket::served_path(head.uri.path()).is_some() {
+        let text = "This is an MQTT over WebSocket endpoint.\nConnect to it with a WebSocket client, sub-protocol mqtt.\n";
+        let mut response = text_response(StatusCode::UPGRADE_REQUIRED, text.to_owned());
+        response
+            .headers_mut()
+            .insert(UPGRADE, HeaderValue::from_static("websocket"));
+        response
+            .headers_mut()
+            .insert(CONNECTION, HeaderValue::from_static("upgrade"));
+        return response;
+    }
+    text_response(
+        StatusCode::NOT_FOUND,
+        "Nothing here: this listener serves MQTT over WebSocket at /mqtt.\n".to_owned(),
+    )
+}
+
+fn text_response(status: StatusCode, text: String) -> Response {
+    let mut response = Response::new(Full::from(text));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, TEXT);
+    response
+}

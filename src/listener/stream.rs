@@ -1,0 +1,188 @@
+//! Reading, writing and ending a byte stream without a buffer that belongs to it.
+//!
+//! Bytes are read into a buffer of the thread and copied out, so that a connection on which nothing happens holds no
+//! memory for reading; 20,000 idle clients would otherwise hold 1.3 GB.
+
+use std::{
+    cell::Cell,
+    collections::VecDeque,
+    future::poll_fn,
+    io::{self, IoSlice},
+    pin::Pin,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use bytes::{Buf, Bytes};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// One for each thread: four TLS records, and what Linux gives out in one read of a busy socket.
+const SCRATCH: usize = 64 * 1024;
+
+/// Slices of one write. 256 packets of 64 bytes are a full TLS record; the table takes 4 KiB of stack.
+const SLICES: usize = 256;
+
+/// For the end of a stream, from our last byte to the peer's: a round trip around the world, several times.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// What is read and thrown away at the end, so that a client in the midst of a large packet still hears why.
+const LINGER_BYTES: usize = 4 * 1024 * 1024;
+
+thread_local! {
+    static SCRATCH_BUFFER: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+/// Lends the buffer of this thread. Inside another loan there is a second one, for that time.
+fn with_scratch<R>(work: impl FnOnce(&mut [u8]) -> R) -> R {
+    let mut scratch = SCRATCH_BUFFER.take();
+    scratch.resize(SCRATCH, 0);
+    let result = work(&mut scratch);
+    SCRATCH_BUFFER.set(scratch);
+    result
+}
+
+/// Reads once and shows what has come; nothing at the end of the stream.
+pub(super) fn poll_read<S, R>(
+    stream: &mut S,
+    cx: &mut Context<'_>,
+    take: impl FnOnce(&[u8]) -> R,
+) -> Poll<io::Result<R>>
+where
+    S: AsyncRead + Unpin,
+{
+    with_scratch(|scratch| {
+        let mut buffer = ReadBuf::new(scratch);
+        ready!(Pin::new(stream).poll_read(cx, &mut buffer))?;
+        Poll::Ready(Ok(take(buffer.filled())))
+    })
+}
+
+/// Writes `head` and then `frames` as far as the network takes them in one go, and removes from `frames` what is
+/// written; what of `head` is written is returned. To be called again until both are out.
+pub(super) fn poll_write<S>(
+    stream: &mut S,
+    cx: &mut Context<'_>,
+    head: &[u8],
+    frames: &mut VecDeque<Bytes>,
+) -> Poll<io::Result<usize>>
+where
+    S: AsyncWrite + Unpin,
+{
+    let mut slices = [IoSlice::new(&[]); SLICES];
+    let mut count = 0;
+    let parts = std::iter::once(head).chain(frames.iter().map(|frame| &frame[..]));
+    for (slice, part) in slices.iter_mut().zip(parts.filter(|part| !part.is_empty())) {
+        *slice = IoSlice::new(part);
+        count += 1;
+    }
+    let slices = &slices[..count];
+    let Some(first) = slices.first() else {
+        frames.clear();
+        return Poll::Ready(Ok(0));
+    };
+    let stream = Pin::new(stream);
+    let written = if count == 1 {
+        ready!(stream.poll_write(cx, first))?
+    } else if stream.is_write_vectored() {
+        ready!(stream.poll_write_vectored(cx, slices))?
+    } else {
+        ready!(with_scratch(|scratch| {
+            let length = gather(slices, scratch);
+            stream.poll_write(cx, &scratch[..length])
+        }))?
+    };
+    if written == 0 {
+        return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+    }
+    let of_head = written.min(head.len());
+    advance(frames, written - of_head);
+    Poll::Ready(Ok(of_head))
+}
+
+/// Copies slices together as far as there is room.
+fn gather(slices: &[IoSlice<'_>], into: &mut [u8]) -> usize {
+    let mut length = 0;
+    for slice in slices {
+        let part = slice.len().min(into.len() - length);
+        into[length..length + part].copy_from_slice(&slice[..part]);
+        length += part;
+    }
+    length
+}
+
+/// Removes written bytes, and whatever is empty before the next that is not.
+fn advance(frames: &mut VecDeque<Bytes>, mut written: usize) {
+    while let Some(frame) = frames.front_mut() {
+        if frame.len() > written {
+            frame.advance(written);
+            return;
+        }
+        written -= frame.len();
+        frames.pop_front();
+    }
+}
+
+/// Ends our side, then waits for the peer to end its own, reading what it still sends. Closing a socket with unread
+/// bytes would reset the connection, and the peer's stack would throw away our last packet. Takes a second at most.
+pub(super) async fn end<S>(stream: &mut S)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let lingering = async {
+        let mut discarded = 0;
+        if poll_fn(|cx| Pin::new(&mut *stream).poll_shutdown(cx))
+            .await
+            .is_err()
+        {
+            return;
+        }
+        while discarded < LINGER_BYTES {
+            match poll_fn(|cx| poll_read(stream, cx, <[u8]>::len)).await {
+                Ok(0) | Err(_) => return,
+                Ok(length) => discarded += length,
+            }
+        }
+    };
+    // Half-open: whoever has not ended by now will not.
+    let _ = tokio::time::timeout(LINGER, lingering).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn slices<'a>(parts: &'a [&'a [u8]]) -> Vec<IoSlice<'a>> {
+        parts.iter().map(|part| IoSlice::new(part)).collect()
+    }
+
+    #[test]
+    fn slices_are_gathered_as_far_as_there_is_room() {
+        let mut into = [0; 5];
+        assert_eq!(gather(&slices(&[b"ab", b"", b"cd"]), &mut into), 4);
+        assert_eq!(&into[..4], b"abcd");
+        assert_eq!(gather(&slices(&[b"abc", b"def", b"g"]), &mut into), 5);
+        assert_eq!(&into, b"abcde");
+    }
+
+    #[test]
+    fn written_bytes_leave_the_front() {
+        let mut frames: VecDeque<Bytes> = [b"abc".as_slice(), b"", b"defg"]
+            .map(Bytes::from_static)
+            .into();
+        advance(&mut frames, 1);
+        assert_eq!(frames.front().map(|frame| &frame[..]), Some(&b"bc"[..]));
+        advance(&mut frames, 4);
+        assert_eq!(frames, [Bytes::from_static(b"fg")]);
+        advance(&mut frames, 2);
+        assert!(frames.is_empty());
+    }
+
+    #[tokio::test]
+    async fn nothing_to_write_is_written_at_once() {
+        let (mut ours, _peer) = tokio::io::duplex(8);
+        let mut frames = VecDeque::from([Bytes::new()]);
+        let written = poll_fn(|cx| poll_write(&mut ours, cx, b"", &mut frames)).await;
+        assert_eq!(written.expect("written"), 0);
+        assert!(frames.is_empty());
+    }
+}
