@@ -15,3 +15,11 @@ pub mod message; // the words all of them share
 pub mod auth; // who may connect, publish, subscribe
 
 pub mod telemetry; // logs, the one list of metrics
+
+pub mod sys; // $SYS topics: speaks to the router as a client does
+
+pub mod admin; // HTTP endpoints, local control
+
+pub mod config; // what the operator wrote becomes the checked Config of each part
+
+pub mod app; // builds every part from its Config; starts, reloads, drains

@@ -1,0 +1,124 @@
+//! Local control: `gatemq reload | status | stop` ask the running broker over a Unix socket in its data directory. One
+//! JSON object a line asks, one answers. Only the user that runs the broker, and root, are heard.
+//!
+//! Start at [`Control`], which `app` implements, and [`request`], which the command line calls.
+
+mod client;
+mod server;
+mod status;
+
+pub use client::{Unreachable, request};
+pub use server::{listen, serve};
+pub use status::{CertificateStatus, ListenerStatus, Status};
+
+use std::{
+    fmt,
+    future::Future,
+    path::{Path, PathBuf},
+    pin::Pin,
+    time::Duration,
+};
+
+use serde::{Deserialize, Serialize};
+
+/// The name of the socket in the data directory.
+pub(super) const SOCKET: &str = "control.sock";
+
+/// `sun_path` of Linux has 108 bytes, the last one zero.
+const MAX_SOCKET_PATH: usize = 107;
+
+/// The longest a reload may take: certificates, CRLs and sockets, none of them over a network.
+const RELOAD_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// What the broker does when it is asked.
+pub trait Control: Send + Sync {
+    /// Reads the configuration and the certificates again, all or nothing.
+    fn reload(&self) -> Pin<Box<dyn Future<Output = Result<Report, Vec<String>>> + Send + '_>>;
+
+    /// How it is.
+    fn status(&self) -> Status;
+
+    /// Begins to stop, and returns at once.
+    fn stop(&self);
+}
+
+/// What is asked of a broker.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(tag = "command", rename_all = "snake_case")]
+pub enum Command {
+    /// Read configuration and certificates again.
+    Reload,
+    /// Say how it is.
+    Status,
+    /// Stop in order.
+    Stop,
+}
+
+/// What a broker answers.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(tag = "reply", rename_all = "snake_case")]
+pub enum Reply {
+    /// The new configuration is in use.
+    Reloaded(Report),
+    /// The old configuration stays in use.
+    Rejected {
+        /// All that is wrong with the new one.
+        errors: Vec<String>,
+    },
+    /// How it is.
+    Status(Box<Status>),
+    /// It has begun to stop.
+    Stopping {
+        /// Its process, which will end.
+        pid: u32,
+    },
+    /// The request cannot be answered.
+    Error {
+        /// Why.
+        message: String,
+    },
+}
+
+/// What a reload has done.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Report {
+    /// What is different now, a line for each; empty where nothing is.
+    pub changed: Vec<String>,
+    /// Settings that are different in the file and need a restart.
+    pub needs_restart: Vec<String>,
+    /// What is allowed but deserves a look.
+    pub warnings: Vec<String>,
+}
+
+/// A data directory whose control socket would have too long a name.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct PathTooLong {
+    /// The path of the socket.
+    pub path: PathBuf,
+}
+
+/// Where the control socket of a data directory is.
+fn socket_path(data_dir: &Path) -> Result<PathBuf, PathTooLong> {
+    let path = data_dir.join(SOCKET);
+    if path.as_os_str().len() > MAX_SOCKET_PATH {
+        return Err(PathTooLong { path });
+    }
+    Ok(path)
+}
+
+impl fmt::Display for PathTooLong {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} is {} bytes long, and the path of a Unix socket at most {MAX_SOCKET_PATH}: choose a shorter data_dir, \
+             write it relative to where the broker runs, or name a symbolic link to it",
+            self.path.display(),
+            self.path.as_os_str().len(),
+        )
+    }
+}
+
+impl std::error::Error for PathTooLong {}
+
+#[cfg(test)]
+mod tests;

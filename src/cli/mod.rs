@@ -1,0 +1,127 @@
+//! The command line: what people type, and what they read. Start at [`run`].
+
+mod cert;
+mod check;
+mod first_screen;
+mod remote;
+mod server;
+
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use clap::{Args, Parser, Subcommand};
+use gatemq::config::{Config, Loaded, Overrides};
+
+/// How a command ends: the process exit code that scripts rely on.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[repr(u8)]
+enum Exit {
+    /// Done.
+    Done = 0,
+    /// The configuration is wrong, or the broker cannot start.
+    Configuration = 1,
+    /// Nobody answers.
+    Unreachable = 3,
+    /// Somebody answers, and says no.
+    Refused = 4,
+    /// No answer in time.
+    Timeout = 5,
+}
+
+/// An MQTT broker whose front door is HTTPS.
+#[derive(Debug, Parser)]
+#[command(name = "gatemq", version, args_conflicts_with_subcommands = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    run: RunArguments,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the broker (also without a command)
+    Run(RunArguments),
+    /// Say whether a broker would start with this configuration, and what is wrong with it
+    Check {
+        #[command(flatten)]
+        configuration: ConfigurationArguments,
+        /// Print the findings as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Let the running broker read its configuration and certificates again, all or nothing
+    Reload(RemoteArguments),
+    /// Say what the running broker does
+    Status(RemoteArguments),
+    /// Stop the running broker in order
+    Stop(RemoteArguments),
+    /// Certificates: make, show, renew
+    #[command(subcommand)]
+    Cert(cert::Command),
+}
+
+#[derive(Args, Debug)]
+struct RunArguments {
+    #[command(flatten)]
+    configuration: ConfigurationArguments,
+    /// Port of the front door: the first listener with TLS
+    #[arg(short, long, value_name = "PORT")]
+    port: Option<u16>,
+    /// Write more to the log; twice: even more
+    #[arg(short, long, action = clap::ArgAction::Count)]
+    verbose: u8,
+    /// Keep nothing on disk: sessions and retained messages end with the process
+    #[arg(long)]
+    ephemeral: bool,
+}
+
+#[derive(Args, Clone, Debug)]
+struct ConfigurationArguments {
+    /// Configuration file; without it gatemq.toml where there is one, else the built-in defaults on loopback
+    #[arg(short, long = "config", value_name = "FILE")]
+    file: Option<PathBuf>,
+}
+
+#[derive(Args, Debug)]
+struct RemoteArguments {
+    #[command(flatten)]
+    configuration: ConfigurationArguments,
+    /// The data_dir of the broker, instead of what the configuration says
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// Print the answer as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs the command that the process was started with.
+pub(crate) fn run() -> ExitCode {
+    let arguments = Arguments::parse();
+    let exit = match arguments.command.unwrap_or(Command::Run(arguments.run)) {
+        Command::Run(arguments) => server::run(&arguments),
+        Command::Check {
+            configuration,
+            json,
+        } => check::run(&configuration, json),
+        Command::Reload(arguments) => remote::reload(&arguments),
+        Command::Status(arguments) => remote::status(&arguments),
+        Command::Stop(arguments) => remote::stop(&arguments),
+        Command::Cert(command) => cert::run(&command),
+    };
+    ExitCode::from(exit as u8)
+}
+
+/// Reads the configuration as [`Command::Run`] would.
+fn load(file: Option<&Path>, overrides: &Overrides) -> Result<Loaded, gatemq::config::Errors> {
+    Config::load(file, gatemq::config::variables(), overrides)
+}
+
+/// Says what went wrong, and what to try.
+fn complain(exit: Exit, error: impl fmt::Display) -> Exit {
+    eprintln!("gatemq: {error}");
+    exit
+}

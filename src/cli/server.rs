@@ -1,0 +1,213 @@
+//! `gatemq run`: the broker in the foreground, until a signal or `gatemq stop` ends it.
+
+use std::{future::Future, path::PathBuf, pin::Pin, sync::Arc};
+
+use gatemq::{
+    admin::{
+        DataDir,
+        control::{self, Control, Report, Status},
+    },
+    app::{App, Failed},
+    config::{Loaded, Overrides},
+    telemetry::{self, LogHandle},
+};
+use parking_lot::Mutex;
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    sync::Notify,
+};
+
+use super::{Exit, RunArguments, complain, first_screen, load};
+
+/// The running broker as signals and the control socket see it.
+struct Server {
+    /// Taken out when it stops.
+    app: Mutex<Option<App>>,
+    file: Option<PathBuf>,
+    overrides: Overrides,
+    log: LogHandle,
+    stop: Notify,
+}
+
+/// Runs the broker.
+pub(super) fn run(arguments: &RunArguments) -> Exit {
+    // Before the configuration is read, whose defaults follow it.
+    raise_descriptor_limit();
+    let overrides = Overrides {
+        port: arguments.port,
+        ephemeral: arguments.ephemeral,
+        verbose: arguments.verbose,
+    };
+    let loaded = match load(arguments.configuration.file.as_deref(), &overrides) {
+        Ok(loaded) => loaded,
+        Err(errors) => return complain(Exit::Configuration, errors),
+    };
+    let data_dir = match DataDir::acquire(&loaded.config.data_dir) {
+        Ok(data_dir) => data_dir,
+        Err(error) => return complain(Exit::Configuration, error),
+    };
+    let runtime = match tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => return complain(Exit::Configuration, error),
+    };
+    runtime.block_on(serve(loaded, overrides, data_dir))
+}
+
+async fn serve(loaded: Loaded, overrides: Overrides, data_dir: DataDir) -> Exit {
+    let Loaded {
+        config,
+        file,
+        warnings,
+    } = loaded;
+    let log = match telemetry::init(&config.log) {
+        Ok(log) => log,
+        Err(error) => return complain(Exit::Configuration, error),
+    };
+    for warning in warnings {
+        tracing::warn!(code = "config.warning", "{warning}");
+    }
+    let (signals, control) = match (Signals::new(), control::listen(&data_dir)) {
+        (Ok(signals), Ok(control)) => (signals, control),
+        (Err(error), _) => return complain(Exit::Configuration, error),
+        (_, Err(error)) => return complain(Exit::Configuration, error),
+    };
+    let app = match App::builder(config).start() {
+        Ok(app) => app,
+        Err(failed) => return complain(Exit::Configuration, failed),
+    };
+    first_screen::print(&app, file.as_deref());
+    let server = Arc::new(Server {
+        app: Mutex::new(Some(app)),
+        file,
+        overrides,
+        log,
+        stop: Notify::new(),
+    });
+    tokio::spawn(control::serve(control, server.clone()));
+    signals.wait_for_stop(&server).await
+}
+
+/// The process may have as many descriptors as the system lets it: every connection is one.
+fn raise_descriptor_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: maximum,
+        maximum,
+    };
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
+        tracing::warn!(
+            code = "app.descriptors",
+            "cannot raise the limit of descriptors: {error}"
+        );
+    }
+}
+
+/// What the process listens to.
+struct Signals {
+    reload: Signal,
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            reload: signal(SignalKind::hangup())?,
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    /// Reloads when asked to; stops in order when asked to, and at once when asked again.
+    async fn wait_for_stop(mut self, server: &Arc<Server>) -> Exit {
+        loop {
+            tokio::select! {
+                Some(()) = self.reload.recv() => {
+                    // The log has said how it went.
+                    let _ = server.reload_now();
+                }
+                Some(()) = self.terminate.recv() => break,
+                Some(()) = self.interrupt.recv() => break,
+                () = server.stop.notified() => break,
+            }
+        }
+        tracing::info!(code = "app.stopping", "stopping; again to stop at once");
+        let Some(app) = server.app.lock().take() else {
+            return Exit::Done;
+        };
+        tokio::select! {
+            () = app.drain() => {}
+            Some(()) = self.terminate.recv() => tracing::warn!(code = "app.stopped", "stopped at once"),
+            Some(()) = self.interrupt.recv() => tracing::warn!(code = "app.stopped", "stopped at once"),
+        }
+        Exit::Done
+    }
+}
+
+impl Server {
+    fn reload_now(&self) -> Result<Report, Failed> {
+        let app = self.app.lock();
+        let Some(app) = &*app else {
+            return Err(Failed::because("the broker is stopping"));
+        };
+        let reloaded = self.load_again(app).and_then(|loaded| {
+            let log = loaded.config.log.clone();
+            let mut report = app.reload(loaded.config)?;
+            report.warnings.extend(loaded.warnings);
+            self.log.set(&log).map_err(Failed::because)?;
+            Ok(report)
+        });
+        match &reloaded {
+            Ok(report) => {
+                tracing::info!(code = "config.reloaded", changed = ?report.changed,
+                    needs_restart = ?report.needs_restart, "configuration reloaded");
+                for warning in &report.warnings {
+                    tracing::warn!(code = "config.warning", "{warning}");
+                }
+            }
+            Err(failed) => {
+                tracing::error!(
+                    code = "config.reload_failed",
+                    "reload failed, everything stays as it was: {failed}"
+                );
+            }
+        }
+        reloaded
+    }
+
+    fn load_again(&self, app: &App) -> Result<Loaded, Failed> {
+        let running = app.config();
+        running
+            .load_again(
+                self.file.as_deref(),
+                gatemq::config::variables(),
+                &self.overrides,
+            )
+            .map_err(|errors| app.reload_failed(errors))
+    }
+}
+
+impl Control for Server {
+    fn reload(&self) -> Pin<Box<dyn Future<Output = Result<Report, Vec<String>>> + Send + '_>> {
+        let reloaded = self.reload_now().map_err(|failed| failed.lines().to_vec());
+        Box::pin(std::future::ready(reloaded))
+    }
+
+    fn status(&self) -> Status {
+        self.app.lock().as_ref().map_or_else(
+            || Status {
+                not_ready: Some("draining".to_owned()),
+                ..Status::default()
+            },
+            App::status,
+        )
+    }
+
+    fn stop(&self) {
+        self.stop.notify_one();
+    }
+}
