@@ -8,7 +8,7 @@ use gatemq::{
     listener::tls::{self, CertificateInfo, Certificates, own},
 };
 
-use super::{ConfigurationArguments, Exit, complain, load};
+use super::{ConfigurationArguments, Exit, complain, load, reject, say, say_aside};
 
 /// What is asked about certificates.
 #[derive(Debug, Subcommand)]
@@ -65,10 +65,10 @@ fn make(names: &Names, make: Make) -> Exit {
     match make(&config.own_dir, &all) {
         Ok(report) => {
             for step in &report.steps {
-                println!("{step}");
+                say(step);
             }
             for warning in &report.warnings {
-                eprintln!("Warning: {warning}");
+                say_aside(format_args!("Warning: {warning}"));
             }
             Exit::Done
         }
@@ -82,12 +82,12 @@ fn show(certificates: Result<Vec<CertificateInfo>, tls::Errors>) -> Exit {
         Err(errors) => return complain(Exit::Configuration, errors),
     };
     if certificates.is_empty() {
-        println!(
-            "There is no certificate yet: `gatemq cert init` makes one, and so does the first start."
+        say(
+            "There is no certificate yet: `gatemq cert init` makes one, and so does the first start.",
         );
     }
     for certificate in certificates {
-        println!("{}", certificate.path.display());
+        say(certificate.path.display());
         for (label, value) in [
             ("names", certificate.names.join(", ")),
             ("subject", certificate.subject),
@@ -98,7 +98,7 @@ fn show(certificates: Result<Vec<CertificateInfo>, tls::Errors>) -> Exit {
             ("serial", certificate.serial_number),
             ("SHA-256", certificate.fingerprint),
         ] {
-            println!("  {label:<12} {value}");
+            say(format_args!("  {label:<12} {value}"));
         }
     }
     Exit::Done
@@ -107,6 +107,6 @@ fn show(certificates: Result<Vec<CertificateInfo>, tls::Errors>) -> Exit {
 fn config(arguments: &ConfigurationArguments) -> Result<tls::Config, Exit> {
     match load(arguments.file.as_deref(), &Overrides::default()) {
         Ok(loaded) => Ok(loaded.config.tls),
-        Err(errors) => Err(complain(Exit::Configuration, errors)),
+        Err(errors) => Err(reject(&errors)),
     }
 }

@@ -1,21 +1,23 @@
 //! `gatemq check`: whether a broker would start, and what is wrong where it would not.
 
 use gatemq::{
-    config::{Finding, Overrides, Severity, check_host},
+    config::{Finding, Overrides, Problem, Severity, check_host},
     listener::tls::{self, Certificates},
 };
+use serde::Serialize;
 
-use super::{ConfigurationArguments, Exit, complain, load, remote};
+use super::{ConfigurationArguments, Exit, load, reject, remote, say, say_aside};
 
 /// Checks the configuration, the machine and the certificates; prints everything that was found.
 pub(super) fn run(arguments: &ConfigurationArguments, json: bool) -> Exit {
     let loaded = match load(arguments.file.as_deref(), &Overrides::default()) {
         Ok(loaded) => loaded,
         Err(errors) if json => {
-            remote::print_json(&errors);
+            let found: Vec<_> = errors.problems.iter().map(Mistake::from).collect();
+            remote::print_json(&found);
             return Exit::Configuration;
         }
-        Err(errors) => return complain(Exit::Configuration, errors),
+        Err(errors) => return reject(&errors),
     };
     let config = &loaded.config;
     let mut findings: Vec<Finding> = loaded
@@ -23,20 +25,15 @@ pub(super) fn run(arguments: &ConfigurationArguments, json: bool) -> Exit {
         .iter()
         .map(|text| warning("configuration", text))
         .collect();
-    findings.extend(check_host(config, remote::is_running(&config.data_dir)));
-    match Certificates::check(config.tls.clone()) {
-        Ok(summary) => findings.extend(
-            summary
-                .warnings
-                .iter()
-                .map(|found| certificate(found, Severity::Warning)),
-        ),
-        Err(errors) => findings.extend(
-            errors
-                .0
-                .iter()
-                .map(|found| certificate(found, Severity::Error)),
-        ),
+    for finding in check_host(config, remote::is_running(&config.data_dir)) {
+        add(&mut findings, finding);
+    }
+    let (severity, found) = match Certificates::check(config.tls.clone()) {
+        Ok(summary) => (Severity::Warning, summary.warnings),
+        Err(errors) => (Severity::Error, errors.0),
+    };
+    for finding in &found {
+        add(&mut findings, certificate(finding, severity));
     }
     let is_fine = findings
         .iter()
@@ -45,20 +42,48 @@ pub(super) fn run(arguments: &ConfigurationArguments, json: bool) -> Exit {
         remote::print_json(&findings);
     } else {
         for finding in &findings {
-            eprintln!("{}", describe(finding));
+            say_aside(describe(finding));
         }
         if is_fine {
             let from = loaded.file.as_ref().map_or_else(
                 || "the built-in defaults".to_owned(),
                 |file| file.display().to_string(),
             );
-            println!("A broker would start with {from}.");
+            say(format_args!("A broker would start with {from}."));
         }
     }
     if is_fine {
         Exit::Done
     } else {
         Exit::Configuration
+    }
+}
+
+/// A mistake in the configuration, in the same words as a [`Finding`].
+#[derive(Serialize)]
+struct Mistake<'a> {
+    severity: Severity,
+    subject: String,
+    #[serde(flatten)]
+    problem: &'a Problem,
+}
+
+impl<'a> From<&'a Problem> for Mistake<'a> {
+    fn from(problem: &'a Problem) -> Self {
+        Self {
+            severity: Severity::Error,
+            subject: problem.location.to_string(),
+            problem,
+        }
+    }
+}
+
+/// A file that cannot be read is found by whoever tries: it is told once.
+fn add(findings: &mut Vec<Finding>, finding: Finding) {
+    let is_known =
+        |known: &Finding| known.subject == finding.subject && known.message == finding.message;
+    if !findings.iter().any(is_known) {
+        findings.push(finding);
     }
 }
 

@@ -1,23 +1,63 @@
 //! What a new user sees first: where the broker listens, and what to try.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use gatemq::{
     app::App,
-    listener::{Bind, Config},
+    listener::{Bind, ClientCertificates, Config, ProxyProtocol},
 };
+
+use super::say;
 
 /// Prints where clients reach the broker, and three commands to try, each of which works as it stands.
 pub(super) fn print(app: &App, file: Option<&Path>) {
     let listeners = app.front_door().listeners();
-    let doors = Doors::of(listeners.iter().map(|(bind, config)| (bind, &**config)));
     let config = app.config();
-    let own_ca = config
-        .tls
-        .certificates
-        .is_empty()
-        .then(|| config.tls.own_dir.join("ca.pem"));
-    print!("{}", screen(&doors, own_ca, file));
+    let own_ca = config.tls.certificates.is_empty().then(|| {
+        let path = config.tls.own_dir.join("ca.pem");
+        // People open another terminal, somewhere else.
+        std::path::absolute(&path).unwrap_or(path)
+    });
+    let certified = own_ca.is_none().then(|| server_name(app)).flatten();
+    let doors = |serves: fn(&Config) -> bool| {
+        let serving = listeners.iter().filter(|(_, config)| serves(config));
+        Doors::of(
+            serving.map(|(bind, config)| (bind, &**config)),
+            certified.as_deref(),
+        )
+    };
+    let screen = Screen {
+        doors: doors(|_| true),
+        // What cannot be used as it stands is not among what to try.
+        open: doors(|config| {
+            config.client_certificates != ClientCertificates::Required
+                && config.proxy_protocol != ProxyProtocol::Required
+        }),
+        ca: own_ca.map(|path| quoted(&path.display().to_string())),
+        allow_anonymous: config.allow_anonymous,
+        configured: file.map(|file| file.display().to_string()),
+    };
+    say(screen.text());
+}
+
+/// A name that the first configured certificate is for: clients insist on it.
+fn server_name(app: &App) -> Option<String> {
+    let certificates = app.certificates().summary().certificates;
+    let names = certificates.into_iter().next()?.names;
+    names.into_iter().find(|name| !name.contains('*'))
+}
+
+/// What is shown.
+#[derive(Debug, Default)]
+struct Screen {
+    doors: Doors,
+    /// Those for which a client needs nothing but the address.
+    open: Doors,
+    /// The authority of our own making, as a shell reads its path.
+    ca: Option<String>,
+    allow_anonymous: bool,
+    /// The configuration file.
+    configured: Option<String>,
 }
 
 /// One way in of each kind.
@@ -30,35 +70,33 @@ struct Doors {
 }
 
 impl Doors {
-    /// The first listener that serves each.
-    fn of<'a>(listeners: impl Iterator<Item = (&'a Bind, &'a Config)>) -> Self {
+    /// The first listener that serves each. `certified` is what the certificate calls this machine, where it is not of
+    /// our own making.
+    fn of<'a>(
+        listeners: impl Iterator<Item = (&'a Bind, &'a Config)>,
+        certified: Option<&str>,
+    ) -> Self {
         let mut doors = Self::default();
         for (bind, config) in listeners {
             let Bind::Tcp(addr) = bind else { continue };
-            let port = addr.port();
-            let ip = addr.ip();
-            // The certificate of our own making is for names, and people read names.
-            let host = if ip.is_loopback() || ip.is_unspecified() {
-                "localhost".to_owned()
-            } else if ip.is_ipv6() {
-                format!("[{ip}]")
-            } else {
-                ip.to_string()
+            let (ip, port) = (addr.ip(), addr.port());
+            let host = match certified {
+                Some(name) if config.tls => name.to_owned(),
+                // People read names, and the certificate of our own making has this one.
+                Some(_) | None if ip.is_loopback() || ip.is_unspecified() => "localhost".to_owned(),
+                Some(_) | None => ip.to_string(),
             };
-            let https = if port == 443 {
-                String::new()
-            } else {
-                format!(":{port}")
+            let authority = match port {
+                443 => in_url(&host),
+                _ => format!("{}:{port}", in_url(&host)),
             };
             if config.tls && config.protocols.http {
-                doors
-                    .page
-                    .get_or_insert_with(|| format!("https://{host}{https}/"));
+                let page = || format!("https://{authority}/");
+                doors.page.get_or_insert_with(page);
             }
             if config.tls && config.protocols.websocket {
-                doors
-                    .wss
-                    .get_or_insert_with(|| format!("wss://{host}{https}/mqtt"));
+                let wss = || format!("wss://{authority}/mqtt");
+                doors.wss.get_or_insert_with(wss);
             }
             if config.protocols.mqtt {
                 let door = if config.tls {
@@ -73,75 +111,102 @@ impl Doors {
     }
 }
 
-fn screen(doors: &Doors, own_ca: Option<PathBuf>, file: Option<&Path>) -> String {
-    let configured = file.map_or_else(
-        || "no configuration file: this machine only, anonymous clients welcome".to_owned(),
-        |file| format!("configured by {}", file.display()),
-    );
-    let mut text = format!(
-        "\nGateMQ {} is running ({configured}).\n\n",
-        env!("CARGO_PKG_VERSION")
-    );
-    let url = |scheme: &str, door: &Option<(String, u16)>| {
-        door.as_ref()
-            .map(|(host, port)| format!("{scheme}://{host}:{port}"))
-    };
-    let ca = own_ca.map(|path| path.display().to_string());
-    for (label, value) in [
-        ("Page", doors.page.clone()),
-        ("Browsers", doors.wss.clone()),
-        ("Devices, TLS", url("mqtts", &doors.mqtts)),
-        ("Devices, plain", url("mqtt", &doors.mqtt)),
-        ("CA to trust", ca.clone()),
-    ] {
-        if let Some(value) = value {
-            text.push_str(&format!("  {label:<15} {value}\n"));
+impl Screen {
+    fn text(&self) -> String {
+        let configured = self.configured.as_ref().map_or_else(
+            || "no configuration file: this machine only, anonymous clients welcome".to_owned(),
+            |file| format!("configured by {file}"),
+        );
+        let mut text = format!(
+            "\nGateMQ {} is running ({configured}).\n\n",
+            env!("CARGO_PKG_VERSION")
+        );
+        let url = |scheme: &str, door: &Option<(String, u16)>| {
+            door.as_ref()
+                .map(|(host, port)| format!("{scheme}://{}:{port}", in_url(host)))
+        };
+        for (label, value) in [
+            ("Page", self.doors.page.clone()),
+            ("Browsers", self.doors.wss.clone()),
+            ("Devices, TLS", url("mqtts", &self.doors.mqtts)),
+            ("Devices, plain", url("mqtt", &self.doors.mqtt)),
+            ("CA to trust", self.ca.clone()),
+        ] {
+            if let Some(value) = value {
+                text.push_str(&format!("  {label:<15} {value}\n"));
+            }
         }
-    }
-    let commands = commands(doors, ca.as_deref());
-    if !commands.is_empty() {
-        text.push_str("\nTry these, each in a terminal of its own:\n\n");
-        for command in commands {
-            text.push_str(&format!("  {command}\n"));
+        let commands = self.commands();
+        if !commands.is_empty() {
+            text.push_str("\nTry these, each in a terminal of its own:\n\n");
+            for command in commands {
+                text.push_str(&format!("  {command}\n"));
+            }
         }
+        text.push_str("\nCtrl-C stops it.\n");
+        text
     }
-    text.push_str("\nCtrl-C stops it.\n\n");
-    text
+
+    /// A subscriber, a publisher, and a look at the broker.
+    fn commands(&self) -> Vec<String> {
+        let mut commands = Vec::new();
+        if self.allow_anonymous {
+            let plain = self.open.mqtt.as_ref().map(|door| client(door, ""));
+            let secure = self.open.mqtts.as_ref().map(|door| {
+                // With certificates from elsewhere the system's own roots do.
+                let trust = self.ca.as_ref().map_or_else(
+                    || " --capath /etc/ssl/certs".to_owned(),
+                    |ca| format!(" --cafile {ca}"),
+                );
+                client(door, &trust)
+            });
+            let subscriber = plain.as_ref().or(secure.as_ref());
+            let publisher = secure.as_ref().or(plain.as_ref());
+            commands
+                .extend(subscriber.map(|client| format!("mosquitto_sub {client} -t 'demo/#' -v")));
+            commands.extend(
+                publisher.map(|client| {
+                    format!("mosquitto_pub {client} -t demo/hello -m 'hello, world'")
+                }),
+            );
+        }
+        let trust = self
+            .ca
+            .as_ref()
+            .map_or_else(String::new, |ca| format!(" --cacert {ca}"));
+        let page = self.open.page.as_ref();
+        commands.extend(page.map(|page| format!("curl{trust} {page}status")));
+        commands
+    }
 }
 
-/// A subscriber, a publisher, and a look at the broker.
-fn commands(doors: &Doors, ca: Option<&str>) -> Vec<String> {
-    let ca_of = |option: &str| ca.map_or_else(String::new, |ca| format!(" {option} {ca}"));
-    let client = |door: &(String, u16), ca: &str| format!("-h {} -p {}{ca}", door.0, door.1);
-    let plain = doors.mqtt.as_ref().map(|door| client(door, ""));
-    let secure = doors.mqtts.as_ref().map(|door| {
-        // With certificates from elsewhere the system's own roots do.
-        let trust = if ca.is_some() {
-            ca_of("--cafile")
-        } else {
-            " --capath /etc/ssl/certs".to_owned()
-        };
-        client(door, &trust)
-    });
-    let subscriber = plain.as_ref().or(secure.as_ref());
-    let publisher = secure.as_ref().or(plain.as_ref());
-    let mut commands = Vec::new();
-    commands.extend(subscriber.map(|client| format!("mosquitto_sub {client} -t 'demo/#' -v")));
-    commands.extend(
-        publisher.map(|client| format!("mosquitto_pub {client} -t demo/hello -m 'hello, world'")),
-    );
-    commands.extend(
-        doors
-            .page
-            .as_ref()
-            .map(|page| format!("curl{} {page}status", ca_of("--cacert"))),
-    );
-    commands
+/// How the clients of mosquitto are told where to connect.
+fn client((host, port): &(String, u16), trust: &str) -> String {
+    format!("-h {host} -p {port}{trust}")
+}
+
+/// A host as URLs have it: an IPv6 address in brackets.
+fn in_url(host: &str) -> String {
+    if host.contains(':') {
+        format!("[{host}]")
+    } else {
+        host.to_owned()
+    }
+}
+
+/// A path as a shell reads it: in quotes where it needs them.
+fn quoted(path: &str) -> String {
+    let is_plain = |c: char| c.is_alphanumeric() || "/._-+:@%,=".contains(c);
+    if path.chars().all(is_plain) {
+        path.to_owned()
+    } else {
+        format!("'{}'", path.replace('\'', "'\\''"))
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use gatemq::listener::{ClientCertificates, Protocols, ProxyProtocol};
+    use gatemq::listener::Protocols;
 
     use super::*;
 
@@ -163,36 +228,84 @@ mod tests {
         (bind, config)
     }
 
-    fn doors(listeners: &[(Bind, Config)]) -> Doors {
-        Doors::of(listeners.iter().map(|(bind, config)| (bind, config)))
+    fn doors(listeners: &[(Bind, Config)], certified: Option<&str>) -> Doors {
+        Doors::of(
+            listeners.iter().map(|(bind, config)| (bind, config)),
+            certified,
+        )
+    }
+
+    fn screen(listeners: &[(Bind, Config)], certified: Option<&str>) -> Screen {
+        Screen {
+            doors: doors(listeners, certified),
+            open: doors(listeners, certified),
+            allow_anonymous: true,
+            ..Screen::default()
+        }
     }
 
     #[test]
     fn every_way_in_is_shown_with_commands_that_use_it() {
-        let doors = doors(&[
+        let listeners = [
             listener("127.0.0.1:8443", true),
             listener("127.0.0.1:1883", false),
-        ]);
-        let text = screen(&doors, Some("certs/ca.pem".into()), None);
+        ];
+        let text = Screen {
+            ca: Some(quoted("/my broker/certs/ca.pem")),
+            ..screen(&listeners, None)
+        }
+        .text();
         for expected in [
             "https://localhost:8443/\n",
             "wss://localhost:8443/mqtt",
             "mqtts://localhost:8443",
             "mqtt://localhost:1883",
             "mosquitto_sub -h localhost -p 1883 -t",
-            "mosquitto_pub -h localhost -p 8443 --cafile certs/ca.pem -t",
-            "curl --cacert certs/ca.pem https://localhost:8443/status",
+            "mosquitto_pub -h localhost -p 8443 --cafile '/my broker/certs/ca.pem' -t",
+            "curl --cacert '/my broker/certs/ca.pem' https://localhost:8443/status",
         ] {
             assert!(text.contains(expected), "{expected} in {text}");
         }
     }
 
     #[test]
-    fn port_443_needs_no_number_and_foreign_certificates_no_ca() {
-        let doors = doors(&[listener("[::]:443", true)]);
-        let text = screen(&doors, None, Some(Path::new("gatemq.toml")));
-        assert!(text.contains("https://localhost/\n"), "{text}");
-        assert!(text.contains("configured by gatemq.toml"), "{text}");
+    fn port_443_needs_no_number_and_configured_certificates_their_own_name() {
+        let text = Screen {
+            configured: Some("gatemq.toml".to_owned()),
+            ..screen(&[listener("[::]:443", true)], Some("mqtt.example"))
+        }
+        .text();
+        for expected in [
+            "https://mqtt.example/\n",
+            "configured by gatemq.toml",
+            "mosquitto_sub -h mqtt.example -p 443 --capath /etc/ssl/certs",
+        ] {
+            assert!(text.contains(expected), "{expected} in {text}");
+        }
         assert!(!text.contains("CA to trust"), "{text}");
+    }
+
+    #[test]
+    fn an_ipv6_address_is_in_brackets_in_urls_only() {
+        let text = screen(&[listener("[fd00::1]:1883", false)], None).text();
+        assert!(text.contains("mqtt://[fd00::1]:1883\n"), "{text}");
+        assert!(text.contains("-h fd00::1 -p 1883"), "{text}");
+    }
+
+    #[test]
+    fn what_would_be_refused_is_not_among_what_to_try() {
+        let listeners = [listener("127.0.0.1:8443", true)];
+        let closed = Screen {
+            allow_anonymous: false,
+            ..screen(&listeners, None)
+        };
+        assert!(!closed.text().contains("mosquitto"));
+        assert!(closed.text().contains("curl"));
+        let behind_a_proxy = Screen {
+            open: Doors::default(),
+            ..screen(&listeners, None)
+        };
+        assert!(!behind_a_proxy.text().contains("Try"));
+        assert!(behind_a_proxy.text().contains("wss://"));
     }
 }

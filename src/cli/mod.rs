@@ -7,13 +7,15 @@ mod remote;
 mod server;
 
 use std::{
+    error::Error,
     fmt,
+    io::{self, Write},
     path::{Path, PathBuf},
     process::ExitCode,
 };
 
 use clap::{Args, Parser, Subcommand};
-use gatemq::config::{Config, Loaded, Overrides};
+use gatemq::config::{Config, Errors, Loaded, Overrides};
 
 /// How a command ends: the process exit code that scripts rely on.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -31,9 +33,15 @@ enum Exit {
     Timeout = 5,
 }
 
+/// What scripts rely on, at the foot of `--help`.
+const EXIT_CODES: &str = "\
+Without a command it runs the broker; without a configuration on this machine only.
+
+Exit codes: 0 done, 1 configuration or start error, 2 usage, 3 unreachable, 4 refused, 5 timeout.";
+
 /// An MQTT broker whose front door is HTTPS.
 #[derive(Debug, Parser)]
-#[command(name = "gatemq", version, args_conflicts_with_subcommands = true)]
+#[command(name = "gatemq", version, args_conflicts_with_subcommands = true, after_help = EXIT_CODES)]
 struct Arguments {
     #[command(subcommand)]
     command: Option<Command>,
@@ -82,7 +90,7 @@ struct RunArguments {
 #[derive(Args, Clone, Debug)]
 struct ConfigurationArguments {
     /// Configuration file; without it gatemq.toml where there is one, else the built-in defaults on loopback
-    #[arg(short, long = "config", value_name = "FILE")]
+    #[arg(short = 'c', long = "config", value_name = "FILE")]
     file: Option<PathBuf>,
 }
 
@@ -116,12 +124,39 @@ pub(crate) fn run() -> ExitCode {
 }
 
 /// Reads the configuration as [`Command::Run`] would.
-fn load(file: Option<&Path>, overrides: &Overrides) -> Result<Loaded, gatemq::config::Errors> {
+fn load(file: Option<&Path>, overrides: &Overrides) -> Result<Loaded, Errors> {
     Config::load(file, gatemq::config::variables(), overrides)
 }
 
-/// Says what went wrong, and what to try.
-fn complain(exit: Exit, error: impl fmt::Display) -> Exit {
-    eprintln!("gatemq: {error}");
+/// Says what went wrong, with its causes.
+fn complain(exit: Exit, error: impl Error) -> Exit {
+    let mut text = format!("gatemq: {error}");
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(&format!(": {error}"));
+        cause = error.source();
+    }
+    say_aside(text);
     exit
+}
+
+/// Says what is wrong with a configuration: each error begins its line with the place, as editors understand it.
+fn reject(errors: &Errors) -> Exit {
+    let count = match errors.problems.len() {
+        1 => "an error".to_owned(),
+        count => format!("{count} errors"),
+    };
+    say_aside(errors);
+    say_aside(format_args!("gatemq: {count} in the configuration"));
+    Exit::Configuration
+}
+
+/// Prints a line of what was asked for. Whoever has closed the other end does not want it any more: no failure.
+fn say(line: impl fmt::Display) {
+    let _ = writeln!(io::stdout(), "{line}");
+}
+
+/// Prints a line that is not what was asked for: errors, warnings.
+fn say_aside(line: impl fmt::Display) {
+    let _ = writeln!(io::stderr(), "{line}");
 }

@@ -8,7 +8,7 @@ use gatemq::{
 };
 use serde::Serialize;
 
-use super::{Exit, RemoteArguments, complain, load};
+use super::{Exit, RemoteArguments, complain, load, say, say_aside};
 
 /// Lets the running broker read its configuration again.
 pub(super) fn reload(arguments: &RemoteArguments) -> Exit {
@@ -64,14 +64,14 @@ fn tell(reply: &Reply, json: bool) -> Exit {
         return exit;
     }
     match reply {
-        Reply::Reloaded(report) => print!("{}", describe(report)),
-        Reply::Status(status) => print!("{status}"),
-        Reply::Stopping { pid } => println!("The broker (process {pid}) is stopping."),
+        Reply::Reloaded(report) => say(describe(report).trim_end()),
+        Reply::Status(status) => say(status.to_string().trim_end()),
+        Reply::Stopping { pid } => say(format_args!("The broker (process {pid}) is stopping.")),
         Reply::Rejected { errors } => {
-            eprintln!("gatemq: nothing was reloaded, the broker goes on as it was:");
-            eprintln!("{}", errors.join("\n"));
+            say_aside(errors.join("\n"));
+            say_aside("gatemq: nothing was reloaded, the broker goes on as it was");
         }
-        Reply::Error { message } => eprintln!("gatemq: {message}"),
+        Reply::Error { message } => say_aside(format_args!("gatemq: {message}")),
     }
     exit
 }
@@ -97,10 +97,7 @@ fn describe(report: &Report) -> String {
 /// Prints what a program reads.
 pub(super) fn print_json(value: &impl Serialize) {
     // These types have string keys and finite numbers only.
-    println!(
-        "{}",
-        serde_json::to_string_pretty(value).expect("serializable")
-    );
+    say(serde_json::to_string_pretty(value).expect("serializable"));
 }
 
 /// Whether a broker answers in this directory.

@@ -17,7 +17,7 @@ use tokio::{
     sync::Notify,
 };
 
-use super::{Exit, RunArguments, complain, first_screen, load};
+use super::{Exit, RunArguments, complain, first_screen, load, reject, say_aside};
 
 /// The running broker as signals and the control socket see it.
 struct Server {
@@ -32,7 +32,11 @@ struct Server {
 /// Runs the broker.
 pub(super) fn run(arguments: &RunArguments) -> Exit {
     // Before the configuration is read, whose defaults follow it.
-    raise_descriptor_limit();
+    if let Err(error) = raise_descriptor_limit() {
+        say_aside(format_args!(
+            "Warning: the limit of descriptors cannot be raised: {error}"
+        ));
+    }
     let overrides = Overrides {
         port: arguments.port,
         ephemeral: arguments.ephemeral,
@@ -40,7 +44,7 @@ pub(super) fn run(arguments: &RunArguments) -> Exit {
     };
     let loaded = match load(arguments.configuration.file.as_deref(), &overrides) {
         Ok(loaded) => loaded,
-        Err(errors) => return complain(Exit::Configuration, errors),
+        Err(errors) => return reject(&errors),
     };
     let data_dir = match DataDir::acquire(&loaded.config.data_dir) {
         Ok(data_dir) => data_dir,
@@ -91,19 +95,11 @@ async fn serve(loaded: Loaded, overrides: Overrides, data_dir: DataDir) -> Exit 
 }
 
 /// The process may have as many descriptors as the system lets it: every connection is one.
-fn raise_descriptor_limit() {
+fn raise_descriptor_limit() -> std::io::Result<()> {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
-    let raised = Rlimit {
-        current: maximum,
-        maximum,
-    };
-    if let Err(error) = setrlimit(Resource::Nofile, raised) {
-        tracing::warn!(
-            code = "app.descriptors",
-            "cannot raise the limit of descriptors: {error}"
-        );
-    }
+    let current = maximum;
+    setrlimit(Resource::Nofile, Rlimit { current, maximum }).map_err(Into::into)
 }
 
 /// What the process listens to.
@@ -140,7 +136,7 @@ impl Signals {
             return Exit::Done;
         };
         tokio::select! {
-            () = app.drain() => {}
+            () = app.drain() => tracing::info!(code = "app.stopped", "stopped"),
             Some(()) = self.terminate.recv() => tracing::warn!(code = "app.stopped", "stopped at once"),
             Some(()) = self.interrupt.recv() => tracing::warn!(code = "app.stopped", "stopped at once"),
         }

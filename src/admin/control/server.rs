@@ -81,7 +81,8 @@ async fn converse(stream: UnixStream, control: Arc<dyn Control>) {
                 return;
             }
         };
-        tracing::info!(code = "control", command = ?command, "local control");
+        // Reloading and stopping are told by who does it.
+        tracing::debug!(code = "control", command = ?command, "local control");
         let reply = carry_out(command, &*control).await;
         let sent = send(&mut stream, &reply).await;
         // After the answer, which would otherwise race with the end of the process.

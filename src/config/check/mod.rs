@@ -113,7 +113,7 @@ impl Check<'_> {
         };
         if !allow_anonymous {
             self.warnings.push(
-                "mqtt.allow_anonymous is false and there are no users to check: every client will be refused".to_owned(),
+                "mqtt.allow_anonymous is false and there are no users to check: every client will be refused; `allow_anonymous = true` under [mqtt] lets all in".to_owned(),
             );
         } else if let Some(listener) = listeners.iter().find(reachable) {
             self.warnings.push(format!(

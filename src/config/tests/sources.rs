@@ -133,7 +133,7 @@ fn anonymous_clients_are_let_in_where_it_is_said_and_warned_of_beyond_this_machi
         let loaded = load_at(directory.path(), &[], &Overrides::default()).unwrap();
         (loaded.config.allow_anonymous, loaded.warnings)
     };
-    let nobody = "mqtt.allow_anonymous is false and there are no users to check: every client will be refused";
+    let nobody = "mqtt.allow_anonymous is false and there are no users to check: every client will be refused; `allow_anonymous = true` under [mqtt] lets all in";
     let everybody = "mqtt.allow_anonymous is true: whoever reaches 0.0.0.0:443 may publish and subscribe to everything";
     let listener = "[[listener]]\nbind = '0.0.0.0:443'\n[mqtt]\n";
     assert_eq!(warnings(listener), (false, vec![nobody.to_owned()]));
