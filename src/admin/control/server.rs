@@ -50,7 +50,7 @@ pub async fn serve(listener: UnixListener, control: Arc<dyn Control>) {
                     clients.spawn(converse(stream, control.clone()));
                 }
                 Err(error) => {
-                    tracing::warn!(code = "control_accept_failed", error = %error, "control socket");
+                    tracing::warn!(code = "control.accept_failed", error = %error, "control socket");
                     // Descriptors are short: they come back when connections end.
                     sleep(Duration::from_millis(100)).await;
                 }
@@ -82,7 +82,7 @@ async fn converse(stream: UnixStream, control: Arc<dyn Control>) {
             }
         };
         // Reloading and stopping are told by who does it.
-        tracing::debug!(code = "control", command = ?command, "local control");
+        tracing::debug!(code = "control.request", command = ?command, "local control");
         let reply = carry_out(command, &*control).await;
         let sent = send(&mut stream, &reply).await;
         // After the answer, which would otherwise race with the end of the process.

@@ -233,7 +233,7 @@ impl Certificates {
         for finding in &errors.0 {
             let (path, problem) = (finding.path.display(), &finding.problem);
             error!(
-                event = "tls.reload_failed",
+                code = "tls.reload_failed",
                 %path,
                 "{path}: {problem}; the certificates in force stay"
             );
@@ -285,7 +285,7 @@ fn summary_of(set: &Set, changed: bool) -> Summary {
 fn log_reloaded(summary: &Summary) {
     for certificate in &summary.certificates {
         info!(
-            event = "tls.reloaded",
+            code = "tls.reloaded",
             names = certificate.names.join(","),
             expires = %certificate.not_after,
             fingerprint = certificate.fingerprint,

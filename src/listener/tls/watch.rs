@@ -130,13 +130,13 @@ impl Watcher {
             if let Some(text) = &failure
                 && self.renewal_failure != failure
             {
-                error!(event = "tls.renewal_failed", "{text}");
+                error!(code = "tls.renewal_failed", "{text}");
             }
             self.renewal_failure = failure;
         }
         let warnings = set.warnings(now.into());
         for warning in warnings.iter().filter(|new| !self.warned.contains(new)) {
-            warn!(event = "tls.warning", "{warning}");
+            warn!(code = "tls.warning", "{warning}");
         }
         self.warned = warnings;
     }

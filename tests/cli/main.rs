@@ -1,0 +1,9 @@
+//! The program as people meet it: what `gatemq` prints, makes and answers, and how it ends. Every test runs the real
+//! binary in an empty folder of its own.
+
+mod cert;
+mod check;
+mod control;
+mod start;
+mod stop;
+mod support;
