@@ -8,11 +8,15 @@
     reason = "several test programs include it, and each uses the part that it needs"
 )]
 
+pub mod certificates;
 mod client;
+pub mod http1;
+pub mod http2;
+pub mod logs;
 mod stream;
 
 pub use client::{Client, message};
-pub use stream::Stream;
+pub use stream::{Io, Stream, tls as stream_tls, tls_with};
 
 use std::{
     future::Future,
@@ -87,14 +91,24 @@ impl Broker {
 
     /// A broker with more in its configuration, and other parts.
     pub fn build(toml: &str, parts: impl FnOnce(Builder) -> Builder) -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
+        Self::build_in(tempfile::tempdir().expect("a folder"), toml, parts)
+    }
+
+    /// A broker in a folder that has something in it already: certificates, for example.
+    pub fn start_in(folder: TempDir, toml: &str) -> Self {
+        Self::build_in(folder, toml, |builder| builder)
+    }
+
+    fn build_in(folder: TempDir, toml: &str, parts: impl FnOnce(Builder) -> Builder) -> Self {
         let config = config(folder.path(), toml);
         let app = parts(App::builder(config)).start().expect("a broker");
         let addrs: Vec<_> = app.local_addrs().iter().filter_map(tcp).collect();
+        let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
+        let plain = addrs.first().copied().unwrap_or(nowhere);
         Self {
             app: Some(app),
-            plain: addrs[0],
-            secure: addrs[1],
+            plain,
+            secure: addrs.get(1).copied().unwrap_or(plain),
             folder,
             carrier: Carrier::Tcp,
         }
@@ -115,12 +129,19 @@ impl Broker {
         self.folder.path()
     }
 
-    /// The port without TLS.
+    /// How many connections were refused for this reason.
+    pub fn refused(&self, reason: &str) -> i64 {
+        let refused = self.app().metrics().connect_refused.all();
+        let named = refused.iter().find(|(name, _)| *name == reason);
+        named.map_or(0, |(_, count)| *count)
+    }
+
+    /// The first listener: the one without TLS, unless the configuration says otherwise.
     pub const fn plain_addr(&self) -> SocketAddr {
         self.plain
     }
 
-    /// The port with TLS.
+    /// The second listener, or the only one: the one with TLS, likewise.
     pub const fn secure_addr(&self) -> SocketAddr {
         self.secure
     }
@@ -175,6 +196,15 @@ pub async fn within<T>(future: impl Future<Output = T>) -> T {
         .expect("within the patience of a test")
 }
 
+/// Waits for something that happens elsewhere, in a thread of the broker.
+pub async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    while !is_so() {
+        assert!(tokio::time::Instant::now() < deadline, "not yet: {what}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
 /// A CONNECT with nothing special about it: clean start, no keep alive.
 pub fn connect(version: ProtocolVersion, client_id: &str) -> Connect {
     Connect {
@@ -196,11 +226,16 @@ pub fn connect(version: ProtocolVersion, client_id: &str) -> Connect {
     }
 }
 
-/// The configuration of a test: what it wants, and two listeners on loopback. `LISTENERS` in the text leaves these out.
-fn config(folder: &Path, toml: &str) -> Config {
+/// The configuration of a test: what it wants, and two listeners on loopback unless it has its own.
+pub fn config(folder: &Path, toml: &str) -> Config {
     let file = folder.join("gatemq.toml");
     let text = format!(
-        "threads = 1\n{toml}\n{}",
+        "{}\n{toml}\n{}",
+        if toml.contains("threads =") {
+            ""
+        } else {
+            "threads = 1"
+        },
         if toml.contains("[[listener]]") {
             ""
         } else {
@@ -215,7 +250,7 @@ fn config(folder: &Path, toml: &str) -> Config {
     };
     match Config::load(Some(&file), std::iter::empty(), &overrides) {
         Ok(mut loaded) => {
-            loaded.config.allow_anonymous = true;
+            loaded.config.allow_anonymous |= !toml.contains("allow_anonymous");
             loaded.config
         }
         Err(errors) => panic!("{errors}"),

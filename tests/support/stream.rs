@@ -8,7 +8,7 @@ use rustls::{
     pki_types::{CertificateDer, ServerName, pem::PemObject},
 };
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::TcpStream,
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
@@ -18,7 +18,7 @@ use tokio_tungstenite::{
         self, Message,
         client::IntoClientRequest,
         http::HeaderValue,
-        protocol::{CloseFrame, frame::coding::CloseCode},
+        protocol::{CloseFrame, Role, frame::coding::CloseCode},
     },
 };
 
@@ -31,7 +31,16 @@ pub enum Stream {
         Box<WebSocketStream<TlsStream<TcpStream>>>,
         Option<CloseFrame>,
     ),
+    /// Anything else: a Unix socket, TLS on something that came before it.
+    Io(Box<dyn Io>),
+    /// WebSocket on anything else: a stream of HTTP/2.
+    WsIo(Box<WebSocketStream<Box<dyn Io>>>, Option<CloseFrame>),
 }
+
+/// A byte stream.
+pub trait Io: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Io for S {}
 
 impl Stream {
     pub async fn tcp(addr: SocketAddr) -> io::Result<Self> {
@@ -64,6 +73,21 @@ impl Stream {
         Ok(Self::Wss(Box::new(stream), None))
     }
 
+    /// WebSocket from its first frame on: the upgrade has been.
+    pub async fn websocket(io: Box<dyn Io>) -> Self {
+        let stream = WebSocketStream::from_raw_socket(io, Role::Client, None).await;
+        Self::WsIo(Box::new(stream), None)
+    }
+
+    /// Upgrades a stream to WebSocket with a request of the test's own.
+    pub async fn upgrade(
+        io: Box<dyn Io>,
+        request: tungstenite::handshake::client::Request,
+    ) -> Result<Self, tungstenite::Error> {
+        let (stream, _) = client_async(request, io).await?;
+        Ok(Self::WsIo(Box::new(stream), None))
+    }
+
     /// Writes all of it; over WebSocket as one binary message.
     pub async fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         let message = || Message::binary(bytes.to_vec());
@@ -75,6 +99,11 @@ impl Stream {
             }
             Self::Ws(stream, _) => stream.send(message()).await.map_err(io::Error::other),
             Self::Wss(stream, _) => stream.send(message()).await.map_err(io::Error::other),
+            Self::Io(stream) => {
+                stream.write_all(bytes).await?;
+                stream.flush().await
+            }
+            Self::WsIo(stream, _) => stream.send(message()).await.map_err(io::Error::other),
         }
     }
 
@@ -86,6 +115,8 @@ impl Stream {
             Self::Tls(stream) => stream.read(&mut buffer).await,
             Self::Ws(stream, close) => return payload(stream, close).await,
             Self::Wss(stream, close) => return payload(stream, close).await,
+            Self::Io(stream) => stream.read(&mut buffer).await,
+            Self::WsIo(stream, close) => return payload(stream, close).await,
         };
         // A reset is an end as well.
         buffer.truncate(read.unwrap_or(0));
@@ -94,11 +125,13 @@ impl Stream {
 
     /// Ends the stream without a word of MQTT or WebSocket.
     pub async fn abort(self) {
-        let mut tcp = match self {
-            Self::Tcp(stream) => stream,
-            Self::Tls(stream) => stream.into_inner().0,
-            Self::Ws(stream, _) => stream.into_inner(),
-            Self::Wss(stream, _) => stream.into_inner().into_inner().0,
+        let mut tcp: Box<dyn Io> = match self {
+            Self::Tcp(stream) => Box::new(stream),
+            Self::Tls(stream) => Box::new(stream.into_inner().0),
+            Self::Ws(stream, _) => Box::new(stream.into_inner()),
+            Self::Wss(stream, _) => Box::new(stream.into_inner().into_inner().0),
+            Self::Io(stream) => stream,
+            Self::WsIo(stream, _) => stream.into_inner(),
         };
         let _ = tcp.shutdown().await;
     }
@@ -106,15 +139,15 @@ impl Stream {
     /// The close frame the broker has sent, on WebSocket, once [`read`](Self::read) has come to the end.
     pub fn close_frame(&self) -> Option<(u16, String)> {
         match self {
-            Self::Tcp(_) | Self::Tls(_) => None,
-            Self::Ws(_, close) | Self::Wss(_, close) => close
+            Self::Tcp(_) | Self::Tls(_) | Self::Io(_) => None,
+            Self::Ws(_, close) | Self::Wss(_, close) | Self::WsIo(_, close) => close
                 .as_ref()
                 .map(|frame| (frame.code.into(), frame.reason.to_string())),
         }
     }
 
     pub const fn is_websocket(&self) -> bool {
-        matches!(self, Self::Ws(..) | Self::Wss(..))
+        matches!(self, Self::Ws(..) | Self::Wss(..) | Self::WsIo(..))
     }
 }
 
@@ -146,8 +179,17 @@ pub async fn tls(addr: SocketAddr, ca: &Path, alpn: &[&[u8]]) -> io::Result<TlsS
     config.alpn_protocols = alpn.iter().map(|protocol| protocol.to_vec()).collect();
     let stream = TcpStream::connect(addr).await?;
     stream.set_nodelay(true)?;
-    let name = ServerName::try_from("localhost").expect("a name");
-    TlsConnector::from(Arc::new(config))
+    tls_with(config, "localhost", stream).await
+}
+
+/// TLS on a stream, by a client that is configured otherwise.
+pub async fn tls_with<S: Io>(
+    config: impl Into<Arc<ClientConfig>>,
+    server_name: &str,
+    stream: S,
+) -> io::Result<TlsStream<S>> {
+    let name = ServerName::try_from(server_name.to_owned()).expect("a name");
+    TlsConnector::from(config.into())
         .connect(name, stream)
         .await
 }

@@ -1,0 +1,10 @@
+//! A whole broker, and everything around the protocol: who gets in and how, what changes while it runs, how it stops.
+//! A module for each subject; the statements of the standards are in `tests/conformance`.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod deadlines;
+mod detection;
+mod limits;
+mod queues;
