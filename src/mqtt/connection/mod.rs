@@ -196,11 +196,7 @@ impl<T: Transport> Client<'_, T> {
             self.session.deliver(delivery, now);
             self.carry_out(now)?;
         }
-        if self.session.queue().has_overflowed() {
-            Err(End::Overflowed)
-        } else {
-            Ok(())
-        }
+        self.check_overflow()
     }
 
     fn has_room(&self) -> bool {
@@ -223,6 +219,8 @@ impl<T: Transport> Client<'_, T> {
                 return Poll::Ready(Ok(Event::Sent));
             }
         } else if was_full {
+            self.session.queue().register_waker(cx);
+            self.check_overflow()?;
             return poll_timer(cx, timer);
         }
         if self.session.wants_input()
@@ -242,7 +240,17 @@ impl<T: Transport> Client<'_, T> {
         {
             return Poll::Ready(Ok(Event::Delivery(delivery)));
         }
+        self.check_overflow()?;
         poll_timer(cx, timer)
+    }
+
+    /// A queue that the client does not take from may meet its end while nothing else happens.
+    fn check_overflow(&self) -> Result<(), End> {
+        if self.session.queue().has_overflowed() {
+            Err(End::Overflowed)
+        } else {
+            Ok(())
+        }
     }
 
     /// Ready once everything is out.
