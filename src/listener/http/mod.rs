@@ -52,6 +52,10 @@ pub type Response = hyper::Response<Full<Bytes>>;
 /// Streams of one HTTP/2 connection: WebSockets and requests at once.
 const MAX_STREAMS: u32 = 100;
 
+/// Bytes of one stream of HTTP/2 that may be on their way to us: what a stream takes whose client stands still. All
+/// streams of a connection together may have as many each, 6 MiB, so that none can take the room of the others.
+const STREAM_WINDOW: u32 = 64 * 1024;
+
 /// How long an HTTP connection may take to end once it has been asked to.
 const FAREWELL: Duration = Duration::from_secs(2);
 
@@ -134,6 +138,8 @@ fn builder(limits: &Limits) -> auto::Builder<TokioExecutor> {
         .timer(TokioTimer::new())
         .enable_connect_protocol()
         .max_concurrent_streams(MAX_STREAMS)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(MAX_STREAMS * STREAM_WINDOW)
         .max_header_list_size(u32::try_from(limits.max_header_bytes).unwrap_or(u32::MAX))
         .keep_alive_interval(Some(limits.websocket_ping_interval))
         .keep_alive_timeout(limits.http_header_timeout);
