@@ -55,7 +55,7 @@ async fn check_refused_in_every_protocol(broker: &Broker, code: ReasonCode, word
     let reason = answer.reason_string.as_deref().unwrap_or_default();
     assert!(reason.contains(words), "{reason}");
     assert_eq!(client.expect_end().await, []);
-    let mut client = raw(broker, ProtocolVersion::V311).await;
+    let mut client = raw(broker, ProtocolVersion::V3_1_1).await;
     client
         .send_bytes(b"\x10\x10\0\x04MQTT\x04\x02\0\0\0\x04more")
         .await;

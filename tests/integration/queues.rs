@@ -106,6 +106,26 @@ async fn disconnect_ends_a_client_that_does_not_keep_up() {
     }
 }
 
+/// The same without a window to be closed: who does not even read is ended by its own queue.
+#[tokio::test]
+async fn disconnect_ends_a_client_that_does_not_read() {
+    let broker = broker("disconnect");
+    let mut slow = broker.connect(connect(ProtocolVersion::V5, "slow")).await;
+    slow.subscribe("t", QoS::AtMostOnce).await;
+    let mut publisher = broker.connect(connect(ProtocolVersion::V5, "p")).await;
+    let payload = "x".repeat(64 * 1024);
+    let metrics = broker.app().metrics();
+    let dropped = &metrics.messages_dropped[DropReason::QueueFull as usize];
+    for _ in 0..1000 {
+        publisher.publish("t", &payload, QoS::AtLeastOnce).await;
+        if dropped.get() > 0 {
+            break;
+        }
+    }
+    // Nothing more is published: the end does not wait for another message.
+    until("the slow one is gone", || metrics.connected.get() == 1).await;
+}
+
 /// QoS 0 gives way before anything that was promised.
 #[tokio::test]
 async fn qos_0_gives_way_first() {
