@@ -452,7 +452,7 @@ fn lines<T: ToString>(errors: impl IntoIterator<Item = T>) -> Vec<String> {
 impl Failed {
     /// For one reason.
     #[must_use]
-    pub fn because(reason: impl ToString) -> Self {
+    pub fn because(reason: &impl ToString) -> Self {
         Self(vec![reason.to_string()])
     }
 

@@ -107,7 +107,7 @@ impl Broker {
     }
 
     /// Ends a session: its will is due now at the latest [MQTT-3.1.2-8].
-    pub(super) fn end_session(&self, parked: Parked, now: Instant) {
+    pub(super) fn end_session(&self, parked: &Parked, now: Instant) {
         if let Some((will, _)) = &parked.will {
             self.publish(will, now);
         }

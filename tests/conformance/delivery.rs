@@ -33,7 +33,7 @@ async fn a_repeated_qos_2_publish_is_not_delivered_twice() {
         let mut watcher = broker.connect(connect(version, "watcher")).await;
         watcher.subscribe("t", QoS::AtMostOnce).await;
         let mut client = broker.connect(connect(version, "c")).await;
-        let mut publish = client.to_publish(message("t", "once", QoS::ExactlyOnce, false));
+        let mut publish = client.publish_of(message("t", "once", QoS::ExactlyOnce, false));
         let packet_id = publish.packet_id.expect("QoS 2");
         for dup in [false, true] {
             publish.dup = dup;
@@ -69,7 +69,7 @@ async fn order_is_kept() {
         let mut sent = Vec::new();
         for number in 0..COUNT {
             let qos = [QoS::AtLeastOnce, QoS::ExactlyOnce][number % 2];
-            let publish = client.to_publish(message("t", &number.to_string(), qos, false));
+            let publish = client.publish_of(message("t", &number.to_string(), qos, false));
             sent.push((
                 if number % 2 == 0 { "PUBACK" } else { "PUBREC" },
                 publish.packet_id,

@@ -93,7 +93,7 @@ async fn words_are_left_out_where_nobody_wants_them() {
             let mut wanted = connect(V5, "c");
             wanted.request_problem_information = wants;
             let mut client = broker.connect(wanted).await;
-            let publish = client.to_publish(crate::support::message(
+            let publish = client.publish_of(crate::support::message(
                 "$SYS/x",
                 "x",
                 gatemq::message::QoS::AtLeastOnce,

@@ -53,14 +53,14 @@ async fn exceeding_the_servers_receive_maximum_is_an_error() {
         let mut client = broker.connect(connect(V5, "c")).await;
         let mut publishes = Vec::new();
         for _ in 0..3 {
-            let publish = client.to_publish(message("t", "x", QoS::ExactlyOnce, false));
+            let publish = client.publish_of(message("t", "x", QoS::ExactlyOnce, false));
             publishes.push(publish.packet_id.expect("QoS 2"));
             client.send(&Packet::Publish(publish)).await;
         }
         for packet_id in publishes {
             client.expect_acknowledgement("PUBREC", packet_id).await;
         }
-        let publish = client.to_publish(message("t", "x", QoS::ExactlyOnce, false));
+        let publish = client.publish_of(message("t", "x", QoS::ExactlyOnce, false));
         client.send(&Packet::Publish(publish)).await;
         let disconnect = client
             .expect_disconnect(ReasonCode::ReceiveMaximumExceeded)
@@ -124,7 +124,7 @@ async fn older_clients_may_publish_as_much_as_they_like() {
         let mut bytes = Vec::new();
         let mut sent = Vec::new();
         for _ in 0..3000 {
-            let publish = client.to_publish(message("t", "x", QoS::AtLeastOnce, false));
+            let publish = client.publish_of(message("t", "x", QoS::AtLeastOnce, false));
             sent.push(publish.packet_id.expect("QoS 1"));
             bytes.extend(client.encode(&Packet::Publish(publish)));
         }

@@ -76,7 +76,7 @@ async fn a_byte_at_a_time_is_enough() {
         assert!(matches!(client.expect_packet().await, Packet::ConnAck(_)));
         client.subscribe("t", QoS::AtMostOnce).await;
         let publish =
-            client.to_publish(crate::support::message("t", "slow", QoS::AtMostOnce, false));
+            client.publish_of(crate::support::message("t", "slow", QoS::AtMostOnce, false));
         for byte in client.encode(&Packet::Publish(publish)) {
             client.send_bytes(&[byte]).await;
         }

@@ -36,7 +36,7 @@ async fn dup_belongs_to_one_hop() {
     each_version(async |broker, version| {
         let mut client = broker.connect(connect(version, "c")).await;
         client.subscribe("t", QoS::AtLeastOnce).await;
-        let mut publish = client.to_publish(message("t", "x", QoS::AtLeastOnce, false));
+        let mut publish = client.publish_of(message("t", "x", QoS::AtLeastOnce, false));
         publish.dup = true;
         let packet_id = publish.packet_id.expect("QoS 1");
         client.send(&Packet::Publish(publish)).await;
@@ -199,7 +199,7 @@ async fn messages_expire() {
     each(async |broker| {
         let mut client = broker.connect(connect(V5, "c")).await;
         for (topic, seconds) in [("r/short", 1), ("r/long", 1000)] {
-            let mut publish = client.to_publish(message(topic, "x", QoS::AtMostOnce, true));
+            let mut publish = client.publish_of(message(topic, "x", QoS::AtMostOnce, true));
             publish.message_expiry_interval = Some(seconds);
             client.send(&Packet::Publish(publish)).await;
         }
@@ -365,7 +365,7 @@ async fn no_matching_subscribers_is_told() {
     each(async |broker| {
         let mut client = broker.connect(connect(V5, "c")).await;
         for (qos, name) in [(QoS::AtLeastOnce, "PUBACK"), (QoS::ExactlyOnce, "PUBREC")] {
-            let publish = client.to_publish(message("nobody", "x", qos, false));
+            let publish = client.publish_of(message("nobody", "x", qos, false));
             let packet_id = publish.packet_id.expect("above QoS 0");
             client.send(&Packet::Publish(publish)).await;
             let code = client.expect_acknowledgement(name, packet_id).await;
@@ -384,7 +384,7 @@ async fn nobody_else_publishes_to_sys() {
             .subscribe("$SYS/broker/forged", QoS::AtMostOnce)
             .await;
         let publish =
-            client.to_publish(message("$SYS/broker/forged", "x", QoS::AtLeastOnce, false));
+            client.publish_of(message("$SYS/broker/forged", "x", QoS::AtLeastOnce, false));
         let packet_id = publish.packet_id.expect("QoS 1");
         client.send(&Packet::Publish(publish)).await;
         let code = client.expect_acknowledgement("PUBACK", packet_id).await;

@@ -187,7 +187,7 @@ async fn qos_2_arrives_once_across_connections() {
         let mut watcher = broker.connect(connect(version, "watcher")).await;
         watcher.subscribe("a", QoS::AtMostOnce).await;
         let mut client = broker.connect(kept(version, "once")).await;
-        let mut publish = client.to_publish(crate::support::message(
+        let mut publish = client.publish_of(crate::support::message(
             "a",
             "once",
             QoS::ExactlyOnce,

@@ -115,7 +115,7 @@ async fn topics_of_every_length() {
         client
             .publish("1/2/3/4/5/6/7/8", "deep", QoS::AtLeastOnce)
             .await;
-        let publish = client.to_publish(crate::support::message(
+        let publish = client.publish_of(crate::support::message(
             "1/2/3/4/5/6/7/8/9",
             "x",
             QoS::AtMostOnce,

@@ -218,7 +218,7 @@ impl Client {
     }
 
     pub async fn publish_message(&mut self, message: Message) {
-        let packet = self.to_publish(message);
+        let packet = self.publish_of(message);
         let packet_id = packet.packet_id;
         let qos = packet.qos;
         self.send(&Packet::Publish(packet)).await;
@@ -237,7 +237,7 @@ impl Client {
     }
 
     /// A PUBLISH with an identifier of its own where its QoS needs one.
-    pub fn to_publish(&mut self, message: Message) -> Publish {
+    pub fn publish_of(&mut self, message: Message) -> Publish {
         let qos = message.qos;
         Publish {
             packet_id: (qos != QoS::AtMostOnce).then(|| self.next_id()),

@@ -101,16 +101,15 @@ impl Decoder {
         reason = "an iterator would end at the first None, this goes on"
     )]
     pub fn next(&mut self) -> Result<Option<Packet>, DecodeError> {
-        if self.begun.is_empty() {
-            if let Progress::Ends { header, end } = self.progress(&self.input)?
-                && end <= self.input.len()
-            {
-                let packet = self.input.split_to(end);
-                if self.input.is_empty() {
-                    self.input = Bytes::new();
-                }
-                return self.decode(&packet, header).map(Some);
+        if self.begun.is_empty()
+            && let Progress::Ends { header, end } = self.progress(&self.input)?
+            && end <= self.input.len()
+        {
+            let packet = self.input.split_to(end);
+            if self.input.is_empty() {
+                self.input = Bytes::new();
             }
+            return self.decode(&packet, header).map(Some);
         }
         self.collect()
     }
@@ -118,18 +117,13 @@ impl Decoder {
     /// Moves what belongs to one packet out of the network's buffer, until it is whole.
     fn collect(&mut self) -> Result<Option<Packet>, DecodeError> {
         while !self.input.is_empty() {
-            let (header, missing) = match self.progress(&self.begun)? {
-                Progress::HeaderIncomplete => (0, 1),
-                Progress::Ends { header, end } => (header, end - self.begun.len()),
+            let missing = match self.progress(&self.begun)? {
+                Progress::HeaderIncomplete => 1,
+                Progress::Ends { end, .. } => end - self.begun.len(),
             };
             let taken = missing.min(self.input.len());
             self.begun.extend_from_slice(&self.input[..taken]);
             self.input.advance(taken);
-            if header > 0 && taken == missing {
-                let packet = std::mem::take(&mut self.begun);
-                return self.decode(&packet, header).map(Some);
-            }
-            // A packet without a body is whole with its header.
             if let Progress::Ends { header, end } = self.progress(&self.begun)?
                 && end == self.begun.len()
             {

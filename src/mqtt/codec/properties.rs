@@ -26,6 +26,10 @@ const ANSWERS: Place =
 const EVERYWHERE: Place = Place::MAX;
 
 /// One property as it is read or written.
+#[expect(
+    clippy::enum_variant_names,
+    reason = "User Property is what the standard calls it"
+)]
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Property<'a> {
     PayloadFormatIndicator(bool),

@@ -124,7 +124,7 @@ fn acknowledgements_take_their_shortest_form() {
         encode(&mut encoder, &Packet::PubAck(ack.clone())),
         b"\x40\x03\x00\x01\x10"
     );
-    let words = Packet::PubAck(ack.because("x"));
+    let words = Packet::PubAck(ack.because(&"x"));
     assert_eq!(
         encode(&mut encoder, &words),
         b"\x40\x08\x00\x01\x10\x04\x1F\x00\x01x"
@@ -154,7 +154,7 @@ fn words_give_way_to_the_maximum_packet_size() {
     let mut small = connect(V5);
     small.maximum_packet_size = Some(10);
     let mut encoder = Encoder::for_server(&small, 0);
-    let told = Disconnect::new(ReasonCode::ProtocolError).because("much longer than ten bytes");
+    let told = Disconnect::new(ReasonCode::ProtocolError).because(&"much longer than ten bytes");
     assert_eq!(
         encode(&mut encoder, &Packet::Disconnect(told)),
         b"\xE0\x01\x82"

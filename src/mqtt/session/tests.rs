@@ -129,7 +129,12 @@ impl Fixture {
             match self.session.next_action()? {
                 Action::Send(packet) => return Some(packet),
                 Action::Publish(..) | Action::Acknowledged(_) | Action::PublishDenied => {}
-                other => panic!("unexpected {other:?}"),
+                other @ (Action::Subscribe(..)
+                | Action::Unsubscribe(..)
+                | Action::End(_)
+                | Action::NotKept) => {
+                    panic!("unexpected {other:?}")
+                }
             }
         }
     }
