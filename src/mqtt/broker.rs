@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     auth::Authority,
-    message::{ClientId, Message},
+    message::{ClientId, Message, QoS},
     router::Router,
     storage::{Change, SessionRecord, Snapshot, Storage},
     telemetry::Metrics,
@@ -101,18 +101,28 @@ impl Broker {
         self.metrics.sessions_parked.add(1);
     }
 
-    /// Publishes a message that nobody waits for: a will, a status.
+    /// Publishes a message that nobody waits for: of QoS 0, or a will. Where it cannot be retained, it is delivered at
+    /// least.
     pub fn publish(&self, message: &Arc<Message>, now: Instant) {
-        self.router.publish(message, now, || Box::new(|_| {}));
+        let published = self.router.publish(message, now, || Box::new(|_| {}));
+        if published.retained_refused && message.qos > QoS::AtMostOnce {
+            let mut fleeting = Message::clone(message);
+            fleeting.retain = false;
+            self.router
+                .publish(&Arc::new(fleeting), now, || Box::new(|_| {}));
+        }
     }
 
     /// Ends a session: its will is due now at the latest [MQTT-3.1.2-8].
-    pub(super) fn end_session(&self, parked: &Parked, now: Instant) {
-        if let Some((will, _)) = &parked.will {
-            self.publish(will, now);
+    pub(super) fn end_session(&self, mut parked: Parked, now: Instant) {
+        if let Some((will, due)) = &parked.will {
+            self.publish(&brought_forward(will, *due, now), now);
         }
-        let queue = parked.state.queue();
-        self.router.remove(queue, now);
+        let queue = parked.state.queue().clone();
+        for delivery in parked.state.unacknowledged_shares() {
+            queue.push_front(delivery);
+        }
+        self.router.remove(&queue, now);
         if parked.state.is_recorded() {
             self.storage
                 .commit(vec![Change::SessionEnded(queue.client_id().clone())], None);
@@ -155,5 +165,17 @@ impl Broker {
     /// A name for a client that has none [MQTT-3.1.3-6].
     pub(super) fn assign_client_id() -> ClientId {
         format!("gatemq-{:032x}", rand::random::<u128>()).into()
+    }
+}
+
+/// A will that is published before it is due: its expiry counts from now (MQTT 5, 3.1.3.2.4).
+fn brought_forward(will: &Arc<Message>, due: Instant, now: Instant) -> Arc<Message> {
+    match will.expires_at {
+        Some(expires_at) if due > now => {
+            let mut will = Message::clone(will);
+            will.expires_at = Some(expires_at - (due - now));
+            Arc::new(will)
+        }
+        Some(_) | None => will.clone(),
     }
 }

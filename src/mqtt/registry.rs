@@ -328,7 +328,7 @@ impl Attachment {
     /// Ends the session that an earlier connection left; the identifier stays owned.
     pub(super) fn forget(&mut self, now: Instant) {
         if let Held::Parked(parked) = std::mem::replace(&mut self.held, Held::Nothing) {
-            self.broker.end_session(&parked, now);
+            self.broker.end_session(*parked, now);
         }
     }
 
@@ -352,7 +352,7 @@ impl Attachment {
         let Some(kept_for) = state.kept_for() else {
             let will = will.map(|will| (will.into_message(self.client_id.clone(), now), now));
             self.broker.end_session(
-                &Parked {
+                Parked {
                     state,
                     will,
                     expires_at: now,

@@ -87,7 +87,9 @@ pub struct Published {
     pub matched: usize,
     /// The receipt was handed to storage and will be called; otherwise nobody must be waited for.
     pub receipt_pending: bool,
-    /// It was to be retained, and the retained messages have no room for it; it was delivered all the same.
+    /// It was to be retained, and the retained messages have no room for it. Of QoS 0 it was delivered all the same,
+    /// since nobody can be told. Above, nobody was sent it: its publisher is told, may publish it again, as it is or
+    /// without RETAIN, and nobody has it twice.
     pub retained_refused: bool,
 }
 

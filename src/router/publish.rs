@@ -55,6 +55,14 @@ impl Core {
             let set = topics.set(message, config.max_retained_bytes, now, &mut changes);
             retained_refused = set.is_err();
         }
+        if retained_refused && message.qos > QoS::AtMostOnce {
+            self.commit(changes, None);
+            return Published {
+                matched: 0,
+                receipt_pending: false,
+                retained_refused,
+            };
+        }
         let size = message.footprint();
         let mut found = self.find(message, size, &config);
         let has_local = found.has_local;

@@ -139,26 +139,41 @@ impl Encoder {
     }
 
     fn publish(&mut self, publish: &Publish, frames: &mut Frames) -> Result<(), EncodeError> {
+        if self.version != ProtocolVersion::V5 {
+            return self.publish_by(publish, Alias::None, None, frames);
+        }
+        let topic = &publish.message.topic;
+        let alias = self.aliases.choose(topic);
+        let mut properties = Vec::new();
+        publish_properties(publish, alias, &mut properties);
+        let encoded = self.publish_by(publish, alias, Some(&properties), frames);
+        if encoded.is_err() && matches!(alias, Alias::New(_)) {
+            // To name an alias takes three bytes more, which must not cost the client the message.
+            properties.clear();
+            publish_properties(publish, Alias::None, &mut properties);
+            return self.publish_by(publish, Alias::None, Some(&properties), frames);
+        }
+        if encoded.is_ok() {
+            self.aliases.keep(topic, alias);
+        }
+        encoded
+    }
+
+    fn publish_by(
+        &self,
+        publish: &Publish,
+        alias: Alias,
+        properties: Option<&[u8]>,
+        frames: &mut Frames,
+    ) -> Result<(), EncodeError> {
         let message = &*publish.message;
-        let is_v5 = self.version == ProtocolVersion::V5;
-        let alias = if is_v5 {
-            self.aliases.choose(&message.topic)
-        } else {
-            Alias::None
-        };
         let topic = match alias {
             Alias::Known(_) => "",
             Alias::None | Alias::New(_) => message.topic.as_str(),
         };
-        let mut properties = Vec::new();
-        if is_v5 {
-            publish_properties(publish, alias, &mut properties);
-        }
-        let property_bytes = if is_v5 {
+        let property_bytes = properties.map_or(0, |properties| {
             writer::variable_len(properties.len()) + properties.len()
-        } else {
-            0
-        };
+        });
         let id_bytes = 2 * usize::from(publish.packet_id.is_some());
         let body = 2 + topic.len() + id_bytes + property_bytes + message.payload.len();
         self.check_size(size(body))?;
@@ -170,12 +185,11 @@ impl Encoder {
         if let Some(packet_id) = publish.packet_id {
             out.extend(packet_id.get().to_be_bytes());
         }
-        if is_v5 {
+        if let Some(properties) = properties {
             writer::variable(out, length(properties.len()));
-            out.append(&mut properties);
+            out.extend(properties);
         }
         frames.payload(&message.payload);
-        self.aliases.keep(&message.topic, alias);
         Ok(())
     }
 

@@ -261,6 +261,112 @@ fn silence_or_an_answer_before_connect() {
     }
 }
 
+/// MQTT 3.1, 3.1: what has no meaning is disregarded, and what is announced may be missing.
+#[test]
+fn mqtt_3_1_is_more_forgiving() {
+    let connect = |flags: u8, payload: &[u8]| {
+        let mut bytes = b"\x10\x00\x00\x06MQIsdp\x03".to_vec();
+        bytes.extend([flags, 0, 0]);
+        bytes.extend(payload);
+        bytes[1] = u8::try_from(bytes.len() - 2).expect("short");
+        match decode(&mut Decoder::new(LIMITS), &bytes) {
+            Ok(Some(Packet::Connect(connect))) => Ok(*connect),
+            Ok(other) => panic!("{other:?}"),
+            Err(error) => Err(error),
+        }
+    };
+    let plain = connect(0x02, b"\x00\x01c").expect("valid");
+    for flags in [0x3B, 0x03, 0x1A, 0x22, 0x82] {
+        assert_eq!(
+            connect(flags, b"\x00\x01c"),
+            Ok(plain.clone()),
+            "{flags:02X}"
+        );
+    }
+    let named = connect(0xC2, b"\x00\x01c\x00\x01u").expect("valid");
+    assert_eq!(
+        (named.username.as_deref(), named.password),
+        (Some("u"), None)
+    );
+    connect(0x42, b"\x00\x01c\x00\x01p").expect_err("a password alone");
+    connect(0x82, b"\x00\x01c\x00").expect_err("half a user name");
+    connect(0x02, b"\x00\x00").expect_err("no client identifier");
+}
+
+/// MQTT 3.1, 2.1: PUBREL, SUBSCRIBE and UNSUBSCRIBE may be repeated with DUP; later versions forbid it.
+#[test]
+fn only_mqtt_3_1_repeats_requests() {
+    for bytes in [
+        &b"\x6A\x02\x00\x01"[..],
+        b"\x8A\x06\x00\x01\x00\x01a\x00",
+        b"\xAA\x05\x00\x01\x00\x01a",
+    ] {
+        let decoded = decode(&mut server(ProtocolVersion::V3_1), bytes);
+        assert!(matches!(decoded, Ok(Some(_))), "{bytes:02X?}: {decoded:?}");
+        assert_eq!(error(V3_1_1, bytes), ReasonCode::MalformedPacket);
+        assert_eq!(error(V5, bytes), ReasonCode::MalformedPacket);
+    }
+}
+
+#[test]
+fn a_bad_first_byte_is_refused_at_once() {
+    for version in ProtocolVersion::ALL {
+        for first in [0x36, 0x3E, 0x38, 0x00, 0x41, 0xC1, 0xE1] {
+            assert_eq!(
+                error(version, &[first]),
+                ReasonCode::MalformedPacket,
+                "{first:02X}"
+            );
+        }
+    }
+}
+
+/// 3.8.3.1: QoS 3 and Retain Handling 3 are protocol errors, reserved bits malformed [MQTT-3.8.3-5].
+#[test]
+fn subscription_options_have_the_codes_of_the_standard() {
+    for (options, code) in [
+        (0x03, ReasonCode::ProtocolError),
+        (0x30, ReasonCode::ProtocolError),
+        (0x40, ReasonCode::MalformedPacket),
+        (0x80, ReasonCode::MalformedPacket),
+    ] {
+        let bytes = [0x82, 7, 0, 1, 0, 0, 1, b'a', options];
+        assert_eq!(error(V5, &bytes), code, "{options:02X}");
+    }
+}
+
+/// [MQTT-3.1.2-24] Naming an alias does not make a message too large that fits without.
+#[test]
+fn an_alias_does_not_cost_a_message() {
+    let mut small = connect(V5);
+    small.topic_alias_maximum = 5;
+    // Fixed header 2, topic 14, property length 1, payload 3.
+    small.maximum_packet_size = Some(20);
+    let mut encoder = Encoder::for_server(&small, 5);
+    let fits = Packet::Publish(publish("a/long/topic", b"123"));
+    assert_eq!(
+        encode(&mut encoder, &fits),
+        b"\x30\x12\x00\x0Ca/long/topic\x00123"
+    );
+    let smaller = Packet::Publish(publish("a/long/topic", b""));
+    assert_eq!(
+        encode(&mut encoder, &smaller),
+        b"\x30\x12\x00\x0Ca/long/topic\x03\x23\x00\x01"
+    );
+    let known = Packet::Publish(publish("a/long/topic", b"123456789012"));
+    assert_eq!(encode(&mut encoder, &known).len(), 20);
+}
+
+/// [MQTT-1.5.4-3] U+FEFF is a character like any other.
+#[test]
+fn a_byte_order_mark_is_part_of_the_text() {
+    let bytes = b"\x30\x06\x00\x04\xEF\xBB\xBFa";
+    let Ok(Some(Packet::Publish(publish))) = decode(&mut server(V3_1_1), bytes) else {
+        panic!("no PUBLISH");
+    };
+    assert_eq!(publish.message.topic.as_str(), "\u{FEFF}a");
+}
+
 #[test]
 fn an_idle_decoder_holds_no_bytes() {
     let mut decoder = server(V5);
@@ -424,7 +530,10 @@ fn both_ways(is_v5: bool) -> impl Strategy<Value = Packet> {
         acknowledgement(is_v5, &received).prop_map(Packet::PubRec),
         acknowledgement(is_v5, &released).prop_map(Packet::PubRel),
         acknowledgement(is_v5, &released).prop_map(Packet::PubComp),
-        any_auth().prop_filter("only in MQTT 5", move |_| is_v5),
+        any_auth().prop_map(move |auth| {
+            let instead = Packet::PubAck(Acknowledgement::new(id(1), Code::Success));
+            if is_v5 { auth } else { instead }
+        }),
     ]
 }
 
@@ -565,7 +674,7 @@ fn of_server(version: ProtocolVersion) -> impl Strategy<Value = Packet> {
         unsuback,
         Just(Packet::PingResp),
         any_disconnect(true, &[ReasonCode::Success, ReasonCode::SessionTakenOver])
-            .prop_filter("only in MQTT 5", move |_| is_v5),
+            .prop_map(move |disconnect| if is_v5 { disconnect } else { Packet::PingResp }),
     ]
 }
 

@@ -27,7 +27,7 @@ pub(super) const fn variable_len(value: usize) -> usize {
 }
 
 /// Appends binary data or a string behind its length. What is longer than a length can say does not come here: topics
-/// and client identifiers were checked, words are cut by [`words`].
+/// and client identifiers were checked, Reason Strings were cut, and what peers sent had such a length itself.
 pub(super) fn binary(out: &mut Vec<u8>, value: &[u8]) {
     let length = u16::try_from(value.len()).unwrap_or(u16::MAX);
     out.extend(length.to_be_bytes());

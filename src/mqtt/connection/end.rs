@@ -8,7 +8,7 @@ use crate::{
         codec::DecodeError,
         mailbox::Request,
         packet::{ConnAck, Disconnect, Packet, ReasonCode},
-        session::{Violation, denied_code},
+        session::{Outcome, Violation, denied_code},
         transport::{Closing, LimitReached},
     },
 };
@@ -36,8 +36,8 @@ pub(super) enum End {
     ShuttingDown,
     /// The client's queue is full, and the configuration says to disconnect then.
     Overflowed,
-    /// Storage cannot keep a message, and the client cannot be told.
-    NotKept,
+    /// A message cannot be kept, and the client cannot be told.
+    NotKept(Outcome),
 }
 
 /// Why a CONNECT was refused: our policy.
@@ -70,7 +70,7 @@ impl End {
             Self::TakenOver => "taken_over",
             Self::ShuttingDown => "shutting_down",
             Self::Overflowed => "queue_full",
-            Self::NotKept => "not_kept",
+            Self::NotKept(_) => "not_kept",
         }
     }
 
@@ -96,7 +96,7 @@ impl End {
             Self::Violation(violation) => violation.reason_code(),
             Self::TakenOver => ReasonCode::SessionTakenOver,
             Self::ShuttingDown if is_open => ReasonCode::ServerShuttingDown,
-            Self::Overflowed | Self::NotKept => ReasonCode::QuotaExceeded,
+            Self::Overflowed | Self::NotKept(_) => ReasonCode::QuotaExceeded,
             Self::Disconnected(_)
             | Self::Closed
             | Self::Network(_)
@@ -123,7 +123,7 @@ impl End {
             Self::Malformed(_) | Self::Violation(_) => Closing::ProtocolError(text()),
             Self::Refused(Refusal::Limit(_) | Refusal::Sessions { .. } | Refusal::Stopping)
             | Self::Overflowed
-            | Self::NotKept => Closing::TryAgainLater(text()),
+            | Self::NotKept(_) => Closing::TryAgainLater(text()),
             Self::Refused(Refusal::Denied(_) | Refusal::AuthenticationMethod(_))
             | Self::ConnectTimeout
             | Self::TakenOver => Closing::Refused(text()),
@@ -176,7 +176,7 @@ impl fmt::Display for End {
             Self::TakenOver => f.write_str("another connection uses this client identifier"),
             Self::ShuttingDown => f.write_str("the server shuts down"),
             Self::Overflowed => f.write_str("the client's queue is full"),
-            Self::NotKept => f.write_str("storage cannot keep a message"),
+            Self::NotKept(outcome) => outcome.fmt(f),
         }
     }
 }

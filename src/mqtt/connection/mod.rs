@@ -28,6 +28,7 @@ use super::{
     transport::{Peer, Transport},
 };
 use crate::{
+    message::Message,
     router::Delivery,
     telemetry::{ConnectionKey, DropReason, Metrics},
 };
@@ -269,19 +270,8 @@ impl<T: Transport> Client<'_, T> {
     fn carry_out(&mut self, now: Instant) -> Result<(), End> {
         while let Some(action) = self.session.next_action() {
             match action {
-                Action::Send(packet) => self.send(&packet),
-                Action::Publish(message, packet_id) => {
-                    let mailbox = self.mailbox;
-                    let receipt = || receipt(mailbox.clone(), packet_id);
-                    let published = self.broker.router.publish(&message, now, receipt);
-                    if let (Some(packet_id), false) = (packet_id, published.receipt_pending) {
-                        self.session.published(
-                            packet_id,
-                            Outcome::accepted(published.matched),
-                            now,
-                        );
-                    }
-                }
+                Action::Send(packet) => self.send(&packet, now),
+                Action::Publish(message, packet_id) => self.publish(&message, packet_id, now),
                 Action::Subscribe(packet_id, lines) => {
                     let router = &self.broker.router;
                     let subscribe = |line: Result<super::packet::Subscription, _>| {
@@ -307,21 +297,37 @@ impl<T: Transport> Client<'_, T> {
                 Action::PublishDenied => self.broker.metrics.publish_denied.increment(),
                 Action::Acknowledged(after) => self.broker.metrics.publish_latency.observe(after),
                 Action::End(reason_code) => return Err(End::Disconnected(reason_code)),
-                Action::NotKept => return Err(End::NotKept),
+                Action::NotKept(outcome) => return Err(End::NotKept(outcome)),
             }
         }
         Ok(())
     }
 
+    /// Routes a message; its acknowledgement follows at once, or when storage has answered.
+    fn publish(&mut self, message: &Arc<Message>, packet_id: Option<PacketId>, now: Instant) {
+        let Some(packet_id) = packet_id else {
+            return self.broker.publish(message, now);
+        };
+        let mailbox = self.mailbox;
+        let receipt = || receipt(mailbox.clone(), packet_id);
+        let published = self.broker.router.publish(message, now, receipt);
+        if published.retained_refused {
+            self.session.published(packet_id, Outcome::NotRetained, now);
+        } else if !published.receipt_pending {
+            let outcome = Outcome::accepted(published.matched);
+            self.session.published(packet_id, outcome, now);
+        }
+    }
+
     /// Encodes a packet; one that the client does not take is dropped as the standard says [MQTT-3.1.2-25].
-    fn send(&mut self, packet: &Packet) {
+    fn send(&mut self, packet: &Packet, now: Instant) {
         if self.link.send(packet).is_ok() {
             return;
         }
         if let Packet::Publish(publish) = packet {
             self.broker.metrics.dropped(DropReason::TooLarge);
             if let Some(packet_id) = publish.packet_id {
-                self.session.discard(packet_id);
+                self.session.discard(packet_id, now);
             }
         }
     }
@@ -342,12 +348,9 @@ fn poll_timer(cx: &mut Context<'_>, timer: Pin<&mut Sleep>) -> Poll<Result<Event
     timer.poll(cx).map(|()| Ok(Event::Deadline))
 }
 
-/// Brings the answer of storage to the connection that waits for it; QoS 0 waits for none.
-fn receipt(mailbox: Arc<Mailbox>, packet_id: Option<PacketId>) -> crate::storage::Receipt {
-    match packet_id {
-        Some(packet_id) => Box::new(move |result| mailbox.committed(packet_id, result)),
-        None => Box::new(|_| {}),
-    }
+/// Brings the answer of storage to the connection that waits for it.
+fn receipt(mailbox: Arc<Mailbox>, packet_id: PacketId) -> crate::storage::Receipt {
+    Box::new(move |result| mailbox.committed(packet_id, result))
 }
 
 fn now() -> Instant {

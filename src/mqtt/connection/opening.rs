@@ -246,7 +246,8 @@ fn resume(
     config: &Config,
     now: Instant,
 ) -> Result<(State, bool), Refusal> {
-    if connect.clean_start {
+    let is_over = matches!(&attachment.held, Held::Parked(parked) if parked.expires_at <= now);
+    if connect.clean_start || is_over {
         attachment.forget(now);
     }
     if let Held::Parked(parked) = std::mem::replace(&mut attachment.held, Held::Nothing) {

@@ -29,8 +29,10 @@ impl Session {
     }
 
     /// The client takes no packet of that size: it counts as delivered [MQTT-3.1.2-25].
-    pub fn discard(&mut self, packet_id: PacketId) {
+    pub fn discard(&mut self, packet_id: PacketId, now: Instant) {
         self.state.in_flight.discard(packet_id);
+        // Its place in the window is free, and no acknowledgement will come that says so.
+        self.resend(now);
     }
 
     /// Sends again what the last connection left unacknowledged [MQTT-4.4.0-1].

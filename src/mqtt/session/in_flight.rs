@@ -198,6 +198,30 @@ impl InFlight {
         self.remove(packet_id);
     }
 
+    /// Takes out what waits for its PUBACK and came by a shared subscription, the last one first.
+    pub(crate) fn take_shares(&mut self) -> Vec<Delivery> {
+        let is_share = |entry: &Entry| match &entry.stage {
+            Stage::Published(delivery) => {
+                delivery.qos == QoS::AtLeastOnce && delivery.share.is_some()
+            }
+            Stage::Released => false,
+        };
+        let mut found: Vec<_> = self
+            .entries
+            .iter()
+            .filter(|(_, entry)| is_share(entry))
+            .map(|(packet_id, entry)| (entry.order, *packet_id))
+            .collect();
+        found.sort_unstable_by(|one, other| other.cmp(one));
+        found
+            .into_iter()
+            .filter_map(|(_, packet_id)| match self.remove(packet_id)?.stage {
+                Stage::Published(delivery) => Some(delivery),
+                Stage::Released => None,
+            })
+            .collect()
+    }
+
     /// Everything in the order it was sent, for a session record.
     pub(crate) fn to_records(&self) -> Vec<storage::InFlight> {
         let mut entries: Vec<_> = self.entries.iter().collect();
@@ -242,11 +266,11 @@ impl InFlight {
             })
     }
 
-    fn remove(&mut self, packet_id: PacketId) {
-        if let Some(entry) = self.entries.remove(&packet_id) {
-            self.outstanding -= usize::from(entry.counted);
-            self.metrics.in_flight.add(-1);
-        }
+    fn remove(&mut self, packet_id: PacketId) -> Option<Entry> {
+        let entry = self.entries.remove(&packet_id)?;
+        self.outstanding -= usize::from(entry.counted);
+        self.metrics.in_flight.add(-1);
+        Some(entry)
     }
 }
 

@@ -21,7 +21,7 @@ pub use subscribe::SubscribeRefusal;
 pub use violation::Violation;
 
 use std::{
-    collections::VecDeque,
+    collections::{HashSet, VecDeque},
     fmt,
     sync::Arc,
     time::{Duration, Instant},
@@ -46,13 +46,14 @@ pub struct Session {
     authority: Arc<dyn Authority>,
     exchange: Option<Box<Exchange>>,
     will: Option<Box<Will>>,
-    /// What the client announced, before any cap of ours: 0 forbids DISCONNECT to raise it.
+    /// The cap on session expiry, for what DISCONNECT may change.
     session_expiry_max: u32,
     keep_alive: Option<Duration>,
     last_received: Instant,
     receive_maximum: u16,
-    /// QoS 2 publishes of this connection that wait for their PUBREL.
-    unreleased: usize,
+    /// QoS 2 publishes of this connection that wait for their PUBREL: those of an earlier one do not count against
+    /// the Receive Maximum of this one until they are sent again [MQTT-4.9.0-1].
+    unreleased: HashSet<PacketId>,
     acknowledgements: VecDeque<PendingAcknowledgement>,
     actions: VecDeque<Action>,
 }
@@ -90,8 +91,8 @@ pub enum Action {
     Acknowledged(Duration),
     /// The client has said DISCONNECT with this code: close, send nothing more.
     End(ReasonCode),
-    /// Storage cannot keep a message and the client cannot be told otherwise: close without acknowledging it.
-    NotKept,
+    /// A message cannot be kept and the client cannot be told otherwise: close without acknowledging it.
+    NotKept(Outcome),
 }
 
 impl Session {
@@ -118,7 +119,7 @@ impl Session {
                 .filter(|keep_alive| !keep_alive.is_zero()),
             last_received: now,
             receive_maximum: grant.receive_maximum,
-            unreleased: 0,
+            unreleased: HashSet::new(),
             acknowledgements: VecDeque::new(),
             actions: VecDeque::new(),
         };

@@ -1,6 +1,7 @@
 //! What the client publishes: quota, permission, QoS 2 once only, acknowledgements in order (MQTT 5, 3.3.4, 4.3, 4.6).
 
 use std::{
+    fmt,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -32,6 +33,8 @@ pub enum Outcome {
     Denied(Denied),
     /// Storage cannot keep it now.
     NotKept,
+    /// The retained messages have no room for it, and nobody was sent it.
+    NotRetained,
 }
 
 impl Outcome {
@@ -45,12 +48,29 @@ impl Outcome {
         }
     }
 
+    /// The message was taken over by nobody: the exchange ends here [MQTT-4.3.3-9].
+    const fn is_failure(&self) -> bool {
+        matches!(self, Self::Denied(_) | Self::NotKept | Self::NotRetained)
+    }
+
     const fn reason_code(&self) -> ReasonCode {
         match self {
             Self::Accepted => ReasonCode::Success,
             Self::NoMatchingSubscribers => ReasonCode::NoMatchingSubscribers,
             Self::Denied(denied) => denied_code(denied),
-            Self::NotKept => ReasonCode::QuotaExceeded,
+            Self::NotKept | Self::NotRetained => ReasonCode::QuotaExceeded,
+        }
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Accepted => f.write_str("the message was taken"),
+            Self::NoMatchingSubscribers => f.write_str("nobody has subscribed to the topic"),
+            Self::Denied(denied) => denied.fmt(f),
+            Self::NotKept => f.write_str("storage cannot keep the message"),
+            Self::NotRetained => f.write_str("the retained messages have reached their limit"),
         }
     }
 }
@@ -65,9 +85,9 @@ impl Session {
             self.accept(publish, now);
             return Ok(());
         };
-        let is_repeated =
-            publish.qos == QoS::ExactlyOnce && self.state.received.contains(&packet_id);
-        if !is_repeated {
+        let is_exactly_once = publish.qos == QoS::ExactlyOnce;
+        let is_repeated = is_exactly_once && self.state.received.contains(&packet_id);
+        if !(is_exactly_once && self.unreleased.contains(&packet_id)) {
             self.check_quota()?;
         }
         // What is repeated waits behind its first copy, if that still waits: the queue is in order.
@@ -79,6 +99,7 @@ impl Session {
             outcome,
         });
         if is_repeated {
+            self.unreleased.insert(packet_id);
             self.send_acknowledgements(now);
         } else {
             self.accept(publish, now);
@@ -94,7 +115,9 @@ impl Session {
             .filter(|pending| pending.qos == QoS::AtLeastOnce)
             .count();
         let limit = self.receive_maximum;
-        if self.version.knows_receive_maximum() && pending + self.unreleased >= usize::from(limit) {
+        if self.version.knows_receive_maximum()
+            && pending + self.unreleased.len() >= usize::from(limit)
+        {
             return Err(Violation::ReceiveMaximumExceeded { limit });
         }
         Ok(())
@@ -110,7 +133,7 @@ impl Session {
         }
         if let (QoS::ExactlyOnce, Some(packet_id)) = (publish.qos, publish.packet_id) {
             self.state.received.insert(packet_id);
-            self.unreleased += 1;
+            self.unreleased.insert(packet_id);
         }
         let mut message = publish.message;
         // The decoder holds no second reference: this changes the message in place.
@@ -125,8 +148,7 @@ impl Session {
 
     /// What has become of a publish above QoS 0, at once or when storage has answered.
     pub fn published(&mut self, packet_id: PacketId, outcome: Outcome, now: Instant) {
-        if matches!(outcome, Outcome::Denied(_) | Outcome::NotKept) {
-            // PUBREC with a failure ends the exchange [MQTT-4.3.3-9].
+        if outcome.is_failure() {
             self.release(packet_id);
         }
         let waiting = |pending: &&mut PendingAcknowledgement| {
@@ -144,15 +166,16 @@ impl Session {
             .pop_front_if(|pending| pending.outcome.is_some())
         {
             let outcome = pending.outcome.unwrap_or(Outcome::Accepted);
-            if outcome == Outcome::NotKept && !self.version.accepts_publish_failure() {
+            let is_kept = !matches!(outcome, Outcome::NotKept | Outcome::NotRetained);
+            if !is_kept && !self.version.accepts_publish_failure() {
                 // It cannot be told: without an acknowledgement it sends the message again on its next connection.
-                self.actions.push_back(Action::NotKept);
+                self.actions.push_back(Action::NotKept(outcome));
                 return;
             }
             let mut acknowledgement =
                 Acknowledgement::new(pending.packet_id, outcome.reason_code());
-            if let Outcome::Denied(denied) = &outcome {
-                acknowledgement = acknowledgement.because(denied);
+            if outcome.is_failure() {
+                acknowledgement = acknowledgement.because(&outcome);
             }
             self.actions.push_back(Action::Acknowledged(
                 now.saturating_duration_since(pending.arrived),
@@ -178,9 +201,7 @@ impl Session {
 
     /// Forgets a QoS 2 identifier; `false` where there was none.
     fn release(&mut self, packet_id: PacketId) -> bool {
-        let known = self.state.received.remove(&packet_id);
-        // Those of an earlier connection were not counted in this one.
-        self.unreleased = self.unreleased.saturating_sub(usize::from(known));
-        known
+        self.unreleased.remove(&packet_id);
+        self.state.received.remove(&packet_id)
     }
 }

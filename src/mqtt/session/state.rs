@@ -56,6 +56,12 @@ impl State {
         &self.queue
     }
 
+    /// Takes out the QoS 1 deliveries of shared subscriptions that were not acknowledged, the last one first: when the
+    /// session ends they are for another member. Those of QoS 2 are for nobody [MQTT-4.8.2-5].
+    pub fn unacknowledged_shares(&mut self) -> Vec<crate::router::Delivery> {
+        self.in_flight.take_shares()
+    }
+
     /// How long it is kept without a connection; `None` ends with the connection.
     #[must_use]
     pub fn kept_for(&self) -> Option<Duration> {

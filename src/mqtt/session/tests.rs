@@ -437,3 +437,184 @@ fn disconnect_changes_the_session_expiry() {
         Some(Duration::from_secs(100))
     );
 }
+
+/// [MQTT-3.1.2-21] The keep alive that holds is the server's; 0 waits for ever.
+#[test]
+fn a_keep_alive_of_zero_is_none() {
+    let mut connect = connect(ProtocolVersion::V5);
+    connect.keep_alive = 0;
+    let mut f = start(state(), connect);
+    assert_eq!(f.session.next_deadline(), None);
+    let later = f.now + Duration::from_secs(1_000_000);
+    f.session.expire(later).expect("no keep alive");
+}
+
+/// [MQTT-3.1.2-22] The largest keep alive is 65,535 s, one and a half times of it a little more than 27 hours.
+#[test]
+fn the_largest_keep_alive_is_kept() {
+    let mut connect = connect(ProtocolVersion::V3_1_1);
+    connect.keep_alive = u16::MAX;
+    let f = start(state(), connect);
+    let deadline = f.session.next_deadline().expect("a keep alive");
+    let wait = deadline - f.now;
+    let expected = Duration::from_millis(98_302_500);
+    assert!(
+        wait.abs_diff(expected) < Duration::from_millis(100),
+        "{wait:?}"
+    );
+}
+
+/// [MQTT-4.9.0-1] A connection begins with the whole Receive Maximum; what an earlier one left counts once it is sent
+/// again, and its PUBREL gives back no more than it took.
+#[test]
+fn each_connection_has_the_whole_receive_maximum() {
+    let mut f = fixture();
+    for packet_id in 1..=2 {
+        f.receive(publish("a", QoS::ExactlyOnce, Some(packet_id)))
+            .expect("allowed");
+        f.published(packet_id, Outcome::Accepted);
+    }
+    let (state, _) = f.session.into_parts();
+    let mut f = start(state, connect(ProtocolVersion::V5));
+    for packet_id in 3..=4 {
+        f.receive(publish("a", QoS::ExactlyOnce, Some(packet_id)))
+            .expect("allowed");
+        f.published(packet_id, Outcome::Accepted);
+    }
+    f.receive(Packet::PubRel(ack(1, ReasonCode::Success)))
+        .expect("allowed");
+    assert_eq!(
+        f.receive(publish("a", QoS::ExactlyOnce, Some(2))),
+        Err(Violation::ReceiveMaximumExceeded { limit: 2 })
+    );
+}
+
+/// A PUBLISH of QoS 2 that is repeated counts once.
+#[test]
+fn a_repeated_publish_counts_once_against_the_receive_maximum() {
+    let mut f = fixture();
+    for _ in 0..5 {
+        f.receive(publish("a", QoS::ExactlyOnce, Some(1)))
+            .expect("allowed");
+        f.published(1, Outcome::Accepted);
+    }
+    f.receive(publish("a", QoS::AtLeastOnce, Some(2)))
+        .expect("allowed");
+}
+
+/// [MQTT-3.1.2-25] What the client does not take makes room for what comes after it, when it is sent again as well.
+#[test]
+fn a_discarded_delivery_makes_room_for_the_next() {
+    let mut f = fixture();
+    for _ in 0..2 {
+        f.session.deliver(delivery(QoS::AtLeastOnce), f.now);
+    }
+    let (state, _) = f.session.into_parts();
+    let mut again = connect(ProtocolVersion::V5);
+    again.receive_maximum = 1;
+    let mut f = start(state, again);
+    assert_eq!(f.expect_publish(), (1, true));
+    f.session.discard(id(1), f.now);
+    assert_eq!(f.expect_publish(), (2, true));
+    f.session.discard(id(2), f.now);
+    assert!(f.session.window_is_open());
+}
+
+/// 3.4.2.1, 3.5.2.1: a failure ends the exchange, and the next connection does not begin it again.
+#[test]
+fn what_the_client_refused_is_not_sent_again() {
+    let mut f = fixture();
+    f.session.deliver(delivery(QoS::AtLeastOnce), f.now);
+    f.session.deliver(delivery(QoS::ExactlyOnce), f.now);
+    f.receive(Packet::PubAck(ack(1, ReasonCode::QuotaExceeded)))
+        .expect("allowed");
+    f.receive(Packet::PubRec(ack(2, ReasonCode::QuotaExceeded)))
+        .expect("allowed");
+    assert!(f.session.window_is_open());
+    let (state, _) = f.session.into_parts();
+    let mut f = start(state, connect(ProtocolVersion::V5));
+    assert_eq!(f.sent(), None);
+}
+
+/// 3.4.2.1: a message that cannot be retained is refused with 0x97; a client that cannot be told is not acknowledged.
+#[test]
+fn what_cannot_be_kept_is_not_acknowledged() {
+    for outcome in [Outcome::NotKept, Outcome::NotRetained] {
+        let mut f = fixture();
+        f.receive(publish("a", QoS::ExactlyOnce, Some(1)))
+            .expect("allowed");
+        f.published(1, outcome.clone());
+        let Some(Packet::PubRec(answer)) = f.sent() else {
+            panic!("no PUBREC");
+        };
+        assert_eq!(answer.reason_code, ReasonCode::QuotaExceeded);
+        assert!(answer.reason_string.is_some());
+        let mut f = start(state(), connect(ProtocolVersion::V3_1_1));
+        f.receive(publish("a", QoS::ExactlyOnce, Some(1)))
+            .expect("allowed");
+        f.published(1, outcome.clone());
+        let ends = std::iter::from_fn(|| f.session.next_action())
+            .any(|action| matches!(action, Action::NotKept(cause) if cause == outcome));
+        assert!(ends, "{outcome}");
+    }
+}
+
+/// [MQTT-4.8.2-5] What a session that ends leaves unacknowledged: QoS 1 of shared subscriptions is for another member,
+/// QoS 2 for nobody.
+#[test]
+fn only_qos_1_of_shared_subscriptions_is_handed_on() {
+    let mut connect = connect(ProtocolVersion::V5);
+    connect.receive_maximum = 10;
+    let mut f = start(state(), connect);
+    let share = crate::message::TopicFilter::parse("$share/g/t").expect("valid");
+    for (qos, share) in [
+        (QoS::AtLeastOnce, Some(share.clone())),
+        (QoS::ExactlyOnce, Some(share.clone())),
+        (QoS::AtLeastOnce, None),
+        (QoS::AtLeastOnce, Some(share)),
+    ] {
+        let mut shared = delivery(qos);
+        shared.share = share;
+        f.session.deliver(shared, f.now);
+    }
+    let (mut state, _) = f.session.into_parts();
+    let left = state.unacknowledged_shares();
+    assert_eq!(left.len(), 2);
+    assert!(
+        left.iter()
+            .all(|it| it.qos == QoS::AtLeastOnce && it.share.is_some())
+    );
+}
+
+/// 3.1.2.11.2: A Session Expiry Interval of 0xFFFFFFFF never ends, but for the cap of the server.
+#[test]
+fn session_expiry_is_capped() {
+    for (asked, kept_for) in [
+        (0, None),
+        (99, Some(99)),
+        (101, Some(100)),
+        (u32::MAX, Some(100)),
+    ] {
+        let mut connect = connect(ProtocolVersion::V5);
+        connect.session_expiry_interval = asked;
+        let f = start(state(), connect);
+        assert_eq!(
+            f.session.into_parts().0.kept_for(),
+            kept_for.map(Duration::from_secs),
+            "{asked}"
+        );
+    }
+}
+
+/// Packets that only servers send, and a second CONNECT, are protocol errors.
+#[test]
+fn packets_of_a_server_are_protocol_errors() {
+    let unexpected = [
+        Packet::Connect(Box::new(connect(ProtocolVersion::V5))),
+        Packet::PingResp,
+    ];
+    for packet in unexpected {
+        let violation = fixture().receive(packet).expect_err("not from a client");
+        assert_eq!(violation.reason_code(), ReasonCode::ProtocolError);
+    }
+}

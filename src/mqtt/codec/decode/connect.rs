@@ -95,7 +95,7 @@ fn rest(
     max_topic_levels: usize,
 ) -> Result<Connect, DecodeError> {
     let is_v5 = version == ProtocolVersion::V5;
-    let flags = flags(reader, is_v5)?;
+    let flags = flags(reader, version)?;
     let mut connect = Connect {
         version,
         client_id: "".into(),
@@ -123,18 +123,24 @@ fn rest(
     if flags.has(WILL) {
         connect.will = Some(Box::new(will(reader, flags, is_v5, max_topic_levels)?));
     }
-    if flags.has(USER_NAME) {
+    // In MQTT 3.1 the length of the packet takes precedence: what is announced may be missing (3.1, 3.1).
+    let may_be_missing = version == ProtocolVersion::V3_1;
+    if flags.has(USER_NAME) && !(may_be_missing && reader.is_empty()) {
         connect.username = Some(reader.string("user name")?.into());
     }
-    if flags.has(PASSWORD) {
+    if flags.has(PASSWORD) && !(may_be_missing && reader.is_empty()) {
         connect.password = Some(reader.bytes("password")?);
     }
     reader.finish()?;
     Ok(connect)
 }
 
-fn flags(reader: &mut Reader<'_>, is_v5: bool) -> Result<Flags, DecodeError> {
-    let flags = Flags(reader.u8("connect flags")?);
+fn flags(reader: &mut Reader<'_>, version: ProtocolVersion) -> Result<Flags, DecodeError> {
+    let mut flags = Flags(reader.u8("connect flags")?);
+    if version == ProtocolVersion::V3_1 {
+        // What has no meaning is disregarded there (3.1, 3.1).
+        flags.0 &= if flags.has(WILL) { !0x01 } else { !0x39 };
+    }
     let fault = if flags.has(0x01) {
         // [MQTT-3.1.2-3]
         "the reserved flag of CONNECT is 1"
@@ -144,7 +150,7 @@ fn flags(reader: &mut Reader<'_>, is_v5: bool) -> Result<Flags, DecodeError> {
     } else if !flags.has(WILL) && (flags.0 & 0x18 != 0 || flags.has(WILL_RETAIN)) {
         // [MQTT-3.1.2-11, -13]
         "CONNECT has a will QoS or will retain without a will"
-    } else if !is_v5 && flags.has(PASSWORD) && !flags.has(USER_NAME) {
+    } else if version != ProtocolVersion::V5 && flags.has(PASSWORD) && !flags.has(USER_NAME) {
         // [MQTT-3.1.2-22 of 3.1.1]
         "CONNECT has a password without a user name"
     } else {

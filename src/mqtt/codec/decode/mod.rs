@@ -94,22 +94,25 @@ pub(super) fn check_first_byte(
     }
     let is_expected = match sender {
         Sender::Client => !matches!(packet_type, 1 | 2 | 9 | 11 | 13),
-        Sender::Server => !matches!(packet_type, 1 | 8 | 10 | 12),
+        Sender::Server => match packet_type {
+            1 | 8 | 10 | 12 => false,
+            14 => version == ProtocolVersion::V5,
+            _ => true,
+        },
     };
     if !is_expected {
         // [MQTT-3.1.0-2] A second CONNECT is one of them.
         return Err(DecodeError::protocol(format!("{name} has no place here")));
     }
-    let expected = match packet_type {
-        3 => return Ok(()),
-        6 | 8 | 10 => 0b0010,
-        _ => 0,
+    let bits = first & 0x0F;
+    let are_right = match packet_type {
+        3 => return publish::check_flags(first),
+        // MQTT 3.1 repeats these, too, and marks them with DUP (3.1, 2.1).
+        6 | 8 | 10 if version == ProtocolVersion::V3_1 => bits & 0b0111 == 0b0010,
+        6 | 8 | 10 => bits == 0b0010,
+        _ => bits == 0,
     };
-    if first & 0x0F == expected {
-        Ok(())
-    } else {
-        Err(flags(name))
-    }
+    if are_right { Ok(()) } else { Err(flags(name)) }
 }
 
 fn flags(name: &str) -> DecodeError {

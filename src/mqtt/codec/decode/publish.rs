@@ -28,20 +28,39 @@ struct Hop {
     message: Option<Box<MessageProperties>>,
 }
 
+/// The flags of the fixed header (3.3.1).
+struct Flags {
+    dup: bool,
+    qos: QoS,
+    retain: bool,
+}
+
+impl Flags {
+    fn of(first: u8) -> Result<Self, DecodeError> {
+        let (dup, retain) = (first & 0x08 != 0, first & 0x01 != 0);
+        // [MQTT-3.3.1-4]
+        let Some(qos) = QoS::from_bits((first >> 1) & 3) else {
+            return Err(DecodeError::malformed("the QoS of PUBLISH is 3"));
+        };
+        if dup && qos == QoS::AtMostOnce {
+            // [MQTT-3.3.1-2]
+            return Err(DecodeError::malformed("PUBLISH of QoS 0 has DUP"));
+        }
+        Ok(Self { dup, qos, retain })
+    }
+}
+
+/// Looks at the first byte, before the rest of the packet has come.
+pub(super) fn check_flags(first: u8) -> Result<(), DecodeError> {
+    Flags::of(first).map(|_| ())
+}
+
 pub(super) fn publish(
     first: u8,
     reader: &mut Reader<'_>,
     context: &mut Context<'_>,
 ) -> Result<Publish, DecodeError> {
-    let (dup, retain) = (first & 0x08 != 0, first & 0x01 != 0);
-    // [MQTT-3.3.1-4]
-    let Some(qos) = QoS::from_bits((first >> 1) & 3) else {
-        return Err(DecodeError::malformed("the QoS of PUBLISH is 3"));
-    };
-    if dup && qos == QoS::AtMostOnce {
-        // [MQTT-3.3.1-2]
-        return Err(DecodeError::malformed("PUBLISH of QoS 0 has DUP"));
-    }
+    let Flags { dup, qos, retain } = Flags::of(first)?;
     let topic = reader.string("topic name")?;
     let packet_id = match qos {
         QoS::AtMostOnce => None,

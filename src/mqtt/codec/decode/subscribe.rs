@@ -66,7 +66,8 @@ fn options(
 ) -> Result<SubscriptionOptions, DecodeError> {
     let bits = reader.u8("subscription options")?;
     let Some(qos) = QoS::from_bits(bits & 3) else {
-        return Err(DecodeError::malformed("the QoS of a subscription is 3"));
+        // 3.8.3.1
+        return Err(DecodeError::protocol("the QoS of a subscription is 3"));
     };
     if !context.has_properties() {
         // [MQTT-3.8.3-4 of 3.1.1]
