@@ -10,8 +10,8 @@ const MAX_SHOWN: usize = 80;
 
 /// The origin that may not open a WebSocket here, as it is to be shown; `None` where nothing stands against it.
 ///
-/// Allowed are requests without an origin, those from a page of the host that they go to (`host` with the port, where
-/// it is not the default), and what `allowed_origins` lists: `https://example.com:8443`, `null`, or `*`.
+/// Allowed are requests without an origin, those from a page of the host that they go to, whatever its port, and what
+/// `allowed_origins` lists: `https://example.com:8443`, `null`, or `*`.
 pub(super) fn refused(
     headers: &HeaderMap,
     host: Option<&str>,
@@ -42,13 +42,14 @@ fn is_same(origin: &str, allowed: &str) -> bool {
     }
 }
 
-/// A `Host` without port means the default port of the scheme it was asked by, which is the page's.
+/// Ports are not compared: a page under development comes from another port of the same host, a proxy changes them, and
+/// some libraries leave them out.
 fn is_same_host(origin: &str, host: Option<&str>) -> bool {
     let Some((host, origin)) = host.zip(Origin::parse(origin)) else {
         return false;
     };
     matches!(origin.scheme.as_str(), "http" | "https")
-        && Origin::with_scheme(&origin.scheme, host) == Some(origin)
+        && Origin::with_scheme(&origin.scheme, host).is_some_and(|host| host.host == origin.host)
 }
 
 #[derive(Debug, Eq, PartialEq)]
@@ -126,9 +127,9 @@ mod tests {
         check("http://example.com", "example.com:80", &[], true);
         check("https://example.com:8443", "example.com:8443", &[], true);
         check("https://[::1]:8443", "[::1]:8443", &[], true);
-        check("https://example.com", "example.com:8443", &[], false);
-        check("https://example.com:8443", "example.com", &[], false);
-        check("http://example.com", "example.com:443", &[], false);
+        check("https://example.com", "example.com:8443", &[], true);
+        check("https://example.com:8443", "example.com", &[], true);
+        check("http://example.com", "example.com:443", &[], true);
         check("https://example.com.evil.org", "example.com", &[], false);
         check("https://evil.org", "example.com", &[], false);
         check("https://example.com@evil.org", "example.com", &[], false);
