@@ -62,7 +62,9 @@ pub(super) async fn serve<S: Stream>(
     shared: Arc<Shared>,
 ) {
     let limits = shared.limits.load_full();
-    let Ok(admission) = shared.admissions.admit(&source, &limits) else {
+    let config = listener.config.load_full();
+    let counted = counted(&source, &config);
+    let Ok(admission) = shared.admissions.admit(counted, &limits) else {
         shared.metrics.connect_refused.add("connections", 1);
         return;
     };
@@ -70,7 +72,6 @@ pub(super) async fn serve<S: Stream>(
         shared.metrics.connect_refused.add("handshakes", 1);
         return;
     };
-    let config = listener.config.load_full();
     let visitor = Visitor {
         is_secure: config.tls,
         certificate: None,
@@ -91,10 +92,12 @@ pub(super) async fn serve<S: Stream>(
 
 impl Visitor {
     async fn serve_plain<S: Stream>(mut self, stream: S, handshake: Handshake) {
+        let stopping = self.shared.stopping.clone();
         // Boxed: what the way in needs is freed once the connection is in.
-        let arrived = Box::pin(self.arrive_plain(stream)).await;
+        let arriving = Box::pin(self.arrive_plain(stream));
+        let arrived = stopping.run_until_cancelled(arriving).await;
         drop(handshake);
-        match arrived {
+        match arrived.unwrap_or(Err(TurnedAway::Stopping)) {
             Ok(Arrival::Mqtt(stream)) => self.serve_mqtt(stream).await,
             Ok(Arrival::Http(stream)) => Box::pin(http::serve(stream, self)).await,
             Err(reason) => self.turn_away(&reason),
@@ -102,9 +105,11 @@ impl Visitor {
     }
 
     async fn serve_tls<S: Stream>(mut self, stream: S, handshake: Handshake) {
-        let arrived = Box::pin(self.arrive_tls(stream)).await;
+        let stopping = self.shared.stopping.clone();
+        let arriving = Box::pin(self.arrive_tls(stream));
+        let arrived = stopping.run_until_cancelled(arriving).await;
         drop(handshake);
-        match arrived {
+        match arrived.unwrap_or(Err(TurnedAway::Stopping)) {
             Ok(Arrival::Mqtt(stream)) => self.serve_mqtt(stream).await,
             Ok(Arrival::Http(stream)) => Box::pin(http::serve(stream, self)).await,
             Err(reason) => self.turn_away(&reason),
@@ -243,7 +248,8 @@ impl Visitor {
     fn believe(&mut self, header: &Header) {
         self.source = header.source.map_or(Source::Local, Source::Ip);
         self.is_secure |= header.is_tls;
-        if let Err(limit) = self.admission.reassign(&self.source, &self.limits) {
+        let counted = counted(&self.source, &self.config);
+        if let Err(limit) = self.admission.reassign(counted, &self.limits) {
             self.refusal = Some(limit);
         }
     }
@@ -251,6 +257,16 @@ impl Visitor {
     fn turn_away(&self, reason: &TurnedAway) {
         reason.count(&self.shared.metrics);
         reason.log(&self.source, &self.listener.name);
+    }
+}
+
+/// Whom a connection is counted for: a trusted proxy brings many, and none of them is its own.
+pub(super) fn counted<'a>(source: &'a Source, config: &Config) -> &'a Source {
+    let peer = forwarded::peer_addr(source).ip();
+    if forwarded::is_trusted(peer, &config.trusted_proxies) {
+        &Source::Local
+    } else {
+        source
     }
 }
 

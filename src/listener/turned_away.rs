@@ -40,6 +40,8 @@ pub(super) enum TurnedAway {
         /// As it would stand there.
         protocol: &'static str,
     },
+    /// The server stops, and does not wait for what it would be.
+    Stopping,
     /// Bytes of no protocol that is known here.
     UnknownProtocol {
         /// The first of them.
@@ -73,6 +75,7 @@ impl TurnedAway {
             Self::PlainOnTls { .. } => Some("plain_on_tls"),
             Self::TlsOnPlain => Some("tls_on_plain"),
             Self::NotServed { .. } => Some("not_served"),
+            Self::Stopping => Some("shutting_down"),
             Self::UnknownProtocol { .. } => Some("unknown_protocol"),
         }
     }
@@ -131,6 +134,7 @@ impl fmt::Display for TurnedAway {
             Self::NotServed { protocol } => {
                 write!(f, "{protocol} is not among the protocols of this listener")
             }
+            Self::Stopping => f.write_str("the server shuts down"),
             Self::UnknownProtocol { first } => write!(
                 f,
                 "the first byte 0x{first:02X} begins neither MQTT nor HTTP"

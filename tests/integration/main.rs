@@ -4,7 +4,14 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod certificates;
 mod deadlines;
 mod detection;
+mod drain;
+mod endpoints;
 mod limits;
+mod proxies;
 mod queues;
+mod sys;
+mod takeover;
+mod tls_reload;

@@ -20,7 +20,7 @@ pub mod logs;
 mod stream;
 
 pub use client::{Client, message};
-pub use stream::{Io, Stream, tls as stream_tls, tls_with};
+pub use stream::{Io, Stream, roots, tls as stream_tls, tls_with, upgrade};
 
 use std::{
     future::Future,

@@ -77,8 +77,15 @@ pub(super) async fn serve<S: Stream>(stream: S, visitor: Visitor) {
         Some(ended) => ended,
         None => {
             connection.as_mut().graceful_shutdown();
-            let last = tokio::time::timeout(FAREWELL, connection).await;
-            last.unwrap_or(Ok(()))
+            let farewell = async {
+                // WebSockets on HTTP/2 end by themselves, each when its client is told.
+                let _ = activity.wait_for(|open| *open == 0).await;
+                tokio::time::sleep(FAREWELL).await;
+            };
+            tokio::select! {
+                ended = connection => ended,
+                () = farewell => Ok(()),
+            }
         }
     };
     if let Err(error) = ended {

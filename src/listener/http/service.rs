@@ -18,7 +18,7 @@ use crate::{
     listener::{
         admission::{Admission, Crowded},
         forwarded,
-        path::{Stream, Visitor},
+        path::{self, Stream, Visitor},
         websocket::{self, WebSocketTransport},
     },
     mqtt::{
@@ -182,12 +182,13 @@ impl Visitor {
         if self.refusal.is_some() {
             return Ok((None, self.refusal));
         }
+        let counted = path::counted(&asker.source, &self.config);
         if version == Version::HTTP_2 {
-            let admission = self.shared.admissions.admit(&asker.source, &self.limits)?;
+            let admission = self.shared.admissions.admit(counted, &self.limits)?;
             let refusal = admission.refusal();
             return Ok((Some(admission), refusal));
         }
-        let reassigned = self.admission.reassign(&asker.source, &self.limits);
+        let reassigned = self.admission.reassign(counted, &self.limits);
         Ok((None, reassigned.err()))
     }
 

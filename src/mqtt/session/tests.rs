@@ -132,7 +132,7 @@ impl Fixture {
                 other @ (Action::Subscribe(..)
                 | Action::Unsubscribe(..)
                 | Action::End(_)
-                | Action::NotKept) => {
+                | Action::NotKept(_)) => {
                     panic!("unexpected {other:?}")
                 }
             }
