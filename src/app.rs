@@ -452,8 +452,8 @@ fn lines<T: ToString>(errors: impl IntoIterator<Item = T>) -> Vec<String> {
 impl Failed {
     /// For one reason.
     #[must_use]
-    pub fn because(reason: &impl ToString) -> Self {
-        Self(vec![reason.to_string()])
+    pub fn because(reason: impl Into<String>) -> Self {
+        Self(vec![reason.into()])
     }
 
     /// Everything that is wrong, one line each.

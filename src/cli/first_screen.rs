@@ -34,6 +34,10 @@ pub(super) fn print(app: &App, file: Option<&Path>) {
                 && config.proxy_protocol != ProxyProtocol::Required
         }),
         ca: own_ca.map(|path| quoted(&path.display().to_string())),
+        is_local: listeners.iter().all(|(bind, _)| match bind {
+            Bind::Tcp(addr) => addr.ip().is_loopback(),
+            Bind::Unix(_) => true,
+        }),
         allow_anonymous: config.allow_anonymous,
         configured: file.map(|file| file.display().to_string()),
     };
@@ -55,6 +59,8 @@ struct Screen {
     open: Doors,
     /// The authority of our own making, as a shell reads its path.
     ca: Option<String>,
+    /// Nobody can connect from elsewhere.
+    is_local: bool,
     allow_anonymous: bool,
     /// The configuration file.
     configured: Option<String>,
@@ -113,13 +119,10 @@ impl Doors {
 
 impl Screen {
     fn text(&self) -> String {
-        let configured = self.configured.as_ref().map_or_else(
-            || "no configuration file: this machine only, anonymous clients welcome".to_owned(),
-            |file| format!("configured by {file}"),
-        );
         let mut text = format!(
-            "\nGateMQ {} is running ({configured}).\n\n",
-            env!("CARGO_PKG_VERSION")
+            "\nGateMQ {} is running ({}).\n\n",
+            env!("CARGO_PKG_VERSION"),
+            self.circumstances()
         );
         let url = |scheme: &str, door: &Option<(String, u16)>| {
             door.as_ref()
@@ -145,6 +148,24 @@ impl Screen {
         }
         text.push_str("\nCtrl-C stops it.\n");
         text
+    }
+
+    /// Where the configuration is from, and who is let in.
+    fn circumstances(&self) -> String {
+        let configured = self.configured.as_ref().map_or_else(
+            || "no configuration file".to_owned(),
+            |file| format!("configured by {file}"),
+        );
+        let mut circumstances = vec![configured];
+        if self.is_local {
+            circumstances.push("this machine only".to_owned());
+        }
+        circumstances.push(if self.allow_anonymous {
+            "anonymous clients welcome".to_owned()
+        } else {
+            "no clients let in, since allow_anonymous is false".to_owned()
+        });
+        circumstances.join("; ")
     }
 
     /// A subscriber, a publisher, and a look at the broker.
@@ -300,6 +321,7 @@ mod tests {
             ..screen(&listeners, None)
         };
         assert!(!closed.text().contains("mosquitto"));
+        assert!(closed.text().contains("(no configuration file; no clients"));
         assert!(closed.text().contains("curl"));
         let behind_a_proxy = Screen {
             open: Doors::default(),

@@ -148,15 +148,14 @@ impl Server {
     fn reload_now(&self) -> Result<Report, Failed> {
         let app = self.app.lock();
         let Some(app) = &*app else {
-            return Err(Failed::because(&"the broker is stopping"));
+            return Err(Failed::because("the broker is stopping"));
         };
         let reloaded = self.load_again(app).and_then(|loaded| {
             let log = loaded.config.log.clone();
             let mut report = app.reload(loaded.config)?;
             report.warnings.extend(loaded.warnings);
-            self.log
-                .set(&log)
-                .map_err(|error| Failed::because(&error))?;
+            let applied = self.log.set(&log);
+            applied.map_err(|error| Failed::because(error.to_string()))?;
             Ok(report)
         });
         match &reloaded {
