@@ -417,3 +417,15 @@ async fn half_a_connect_is_not_waited_for() {
         assert_eq!(client.expect_end().await, []);
     }
 }
+
+/// [MQTT-3.1.3-11] An empty user name, an empty password and an empty will are values like others.
+#[tokio::test]
+async fn empty_fields_are_values() {
+    each_version(async |broker, version| {
+        let mut wanted = connect(version, "c");
+        wanted.username = Some("".into());
+        wanted.password = Some(Bytes::new());
+        broker.connect(wanted).await;
+    })
+    .await;
+}

@@ -174,3 +174,44 @@ async fn payloads_of_every_size() {
     })
     .await;
 }
+
+/// [MQTT-2.2.1-4 to -6] Identifiers of the two directions are apart: the same number means two things.
+#[tokio::test]
+async fn identifiers_of_the_two_directions_are_apart() {
+    each_version(async |broker, version| {
+        let mut client = broker.connect(connect(version, "c")).await;
+        client.subscribe("t", QoS::ExactlyOnce).await;
+        let mut other = broker.connect(connect(version, "other")).await;
+        other.publish("t", "in", QoS::ExactlyOnce).await;
+        let delivered = client.expect_publish().await;
+        let packet_id = delivered.packet_id.expect("QoS 2");
+        let mut publish = client.publish_of(message("else", "out", QoS::ExactlyOnce, false));
+        publish.packet_id = Some(packet_id);
+        client.send(&Packet::Publish(publish)).await;
+        client.expect_acknowledgement("PUBREC", packet_id).await;
+        client.acknowledge(&delivered).await;
+        let release = Acknowledgement::new(packet_id, ReasonCode::Success);
+        client.send(&Packet::PubRel(release)).await;
+        let code = client.expect_acknowledgement("PUBCOMP", packet_id).await;
+        assert_eq!(code, ReasonCode::Success);
+    })
+    .await;
+}
+
+/// [MQTT-4.3.2-5] Once acknowledged, an identifier of QoS 1 means a new message, with DUP or without.
+#[tokio::test]
+async fn an_identifier_of_qos_1_may_be_used_again() {
+    each_version(async |broker, version| {
+        let mut client = broker.connect(connect(version, "c")).await;
+        client.subscribe("t", QoS::AtMostOnce).await;
+        let mut publish = client.publish_of(message("t", "x", QoS::AtLeastOnce, false));
+        let packet_id = publish.packet_id.expect("QoS 1");
+        for dup in [false, true, false] {
+            publish.dup = dup;
+            client.send(&Packet::Publish(publish.clone())).await;
+            client.expect_acknowledgement("PUBACK", packet_id).await;
+            assert!(!client.expect_message("t", "x").await.dup);
+        }
+    })
+    .await;
+}

@@ -1,8 +1,11 @@
 //! PINGREQ, DISCONNECT and the end of a connection (3.12 to 3.14, 4.13).
 
-use gatemq::mqtt::packet::{Packet, ProtocolVersion, ReasonCode};
+use gatemq::{
+    message::QoS,
+    mqtt::packet::{Packet, ProtocolVersion, ReasonCode},
+};
 
-use crate::support::{connect, each, each_version};
+use crate::support::{connect, each, each_version, message};
 
 const V5: ProtocolVersion = ProtocolVersion::V5;
 
@@ -93,17 +96,49 @@ async fn words_are_left_out_where_nobody_wants_them() {
             let mut wanted = connect(V5, "c");
             wanted.request_problem_information = wants;
             let mut client = broker.connect(wanted).await;
-            let publish = client.publish_of(crate::support::message(
-                "$SYS/x",
-                "x",
-                gatemq::message::QoS::AtLeastOnce,
-                false,
-            ));
+            let publish = client.publish_of(message("$SYS/x", "x", QoS::AtLeastOnce, false));
             client.send(&Packet::Publish(publish)).await;
             let Packet::PubAck(refusal) = client.expect_packet().await else {
                 panic!("not PUBACK");
             };
             assert_eq!(refusal.reason_string.is_some(), wants);
+        }
+    })
+    .await;
+}
+
+/// [MQTT-3.14.4-1, -2] Nothing that follows a DISCONNECT is looked at.
+#[tokio::test]
+async fn what_follows_disconnect_is_not_looked_at() {
+    each_version(async |broker, version| {
+        let mut watcher = broker.connect(connect(version, "watcher")).await;
+        watcher.subscribe("t", QoS::AtMostOnce).await;
+        let mut client = broker.connect(connect(version, "c")).await;
+        let publish = client.publish_of(message("t", "late", QoS::AtMostOnce, false));
+        let mut bytes = b"\xE0\x00".to_vec();
+        bytes.extend(client.encode(&Packet::Publish(publish)));
+        bytes.extend(b"\xC0\x00");
+        client.send_bytes(&bytes).await;
+        assert_eq!(client.expect_end().await, []);
+        watcher.expect_nothing().await;
+    })
+    .await;
+}
+
+/// [MQTT-3.12.1-1 of 3.1.1] The reserved flags of PINGREQ and DISCONNECT are 0, and they have no body before MQTT 5.
+#[tokio::test]
+async fn ping_and_disconnect_have_no_flags() {
+    each_version(async |broker, version| {
+        for bytes in [
+            &b"\xC1\x00"[..],
+            b"\xC8\x00",
+            b"\xE1\x00",
+            b"\xEF\x00",
+            b"\xC0\x01\x00",
+        ] {
+            let mut client = broker.connect(connect(version, "c")).await;
+            client.send_bytes(bytes).await;
+            client.expect_disconnect(ReasonCode::MalformedPacket).await;
         }
     })
     .await;

@@ -9,13 +9,17 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod acknowledgements; // 3.4 to 3.7
 mod authentication; // 4.12
+mod codes; // 2.4, 4.13
 mod connect; // 3.1, 3.2
 mod delivery; // 4.3, 4.4, 4.6
 mod disconnect; // 3.12 to 3.14
 mod flow_control; // 4.9, Maximum Packet Size
 mod malformed; // 1.5, 2, 4.13
+mod old_versions; // MQTT 3.1
 mod publish; // 3.3 to 3.7
+mod retained; // 3.3.1.3, 3.8.4
 mod session; // 4.1, takeover
 mod shared; // 4.8.2
 mod subscribe; // 3.8 to 3.11

@@ -241,3 +241,129 @@ async fn a_session_survives_with_its_storage() {
     client.subscribe("r", QoS::AtLeastOnce).await;
     client.expect_message("r", "retained").await;
 }
+
+/// [MQTT-3.1.2-5, -23] Clean Start 0 with an expiry of 0 goes on with the session, which then ends with the connection.
+#[tokio::test]
+async fn an_expiry_of_zero_ends_the_session_it_goes_on_with() {
+    each(async |broker| {
+        let mut client = broker.connect(kept(V5, "c")).await;
+        client.subscribe("a", QoS::AtLeastOnce).await;
+        client.disconnect().await;
+        let mut last = kept(V5, "c");
+        last.session_expiry_interval = 0;
+        let mut client = broker.client(V5).await;
+        assert!(client.expect_accepted(last.clone()).await.session_present);
+        client
+            .publish("a", "still subscribed", QoS::AtLeastOnce)
+            .await;
+        client.expect_message("a", "still subscribed").await;
+        client.disconnect().await;
+        let mut client = broker.client(V5).await;
+        assert!(!client.expect_accepted(last).await.session_present);
+        client.publish("a", "x", QoS::AtLeastOnce).await;
+        client.expect_nothing().await;
+    })
+    .await;
+}
+
+/// [MQTT-3.1.2-4] Clean Start with an expiry begins a session that is kept.
+#[tokio::test]
+async fn a_clean_start_may_be_kept() {
+    each(async |broker| {
+        let mut first = kept(V5, "c");
+        first.clean_start = true;
+        for _ in 0..2 {
+            let mut client = broker.client(V5).await;
+            assert!(!client.expect_accepted(first.clone()).await.session_present);
+            client.disconnect().await;
+        }
+        let mut client = broker.client(V5).await;
+        assert!(client.expect_accepted(kept(V5, "c")).await.session_present);
+    })
+    .await;
+}
+
+/// [MQTT-3.1.2-6 of 3.1.1, 3.1.4-3] A takeover of a clean session begins a new one.
+#[tokio::test]
+async fn a_takeover_of_a_clean_session_begins_anew() {
+    each_version(async |broker, version| {
+        let mut first = broker.connect(connect(version, "same")).await;
+        first.subscribe("a", QoS::AtLeastOnce).await;
+        let mut second = broker.client(version).await;
+        let answer = second.expect_accepted(kept(version, "same")).await;
+        assert!(!answer.session_present);
+        first.expect_disconnect(ReasonCode::SessionTakenOver).await;
+        second.publish("a", "x", QoS::AtLeastOnce).await;
+        second.expect_nothing().await;
+    })
+    .await;
+}
+
+/// [MQTT-3.3.2-5, -6] Time passes for what waits: what has expired does not come, the rest says what is left.
+#[tokio::test]
+async fn what_waits_expires() {
+    each(async |broker| {
+        let mut client = broker.connect(kept(V5, "c")).await;
+        client.subscribe("a/#", QoS::AtLeastOnce).await;
+        client.disconnect().await;
+        let mut other = broker.connect(connect(V5, "other")).await;
+        for (topic, seconds, retain) in [
+            ("a/short", Some(1), false),
+            ("a/long", Some(1000), false),
+            ("a/ever", None, false),
+            ("clock", Some(1), true),
+        ] {
+            let message = crate::support::message(topic, "x", QoS::AtLeastOnce, retain);
+            let mut publish = other.publish_of(message);
+            publish.message_expiry_interval = seconds;
+            let packet_id = publish.packet_id.expect("QoS 1");
+            other.send(&Packet::Publish(publish)).await;
+            other.expect_acknowledgement("PUBACK", packet_id).await;
+        }
+        // The retained message was last: once it is gone, so is what came before it.
+        loop {
+            other.subscribe("clock", QoS::AtMostOnce).await;
+            other.send(&Packet::PingReq).await;
+            if other.expect_packet().await == Packet::PingResp {
+                break;
+            }
+            assert_eq!(other.expect_packet().await, Packet::PingResp);
+        }
+        let mut client = broker.connect(kept(V5, "c")).await;
+        let long = client.expect_message("a/long", "x").await;
+        let left = long.message_expiry_interval.expect("it has one");
+        assert!((900..1000).contains(&left), "{left} s");
+        let ever = client.expect_message("a/ever", "x").await;
+        assert_eq!(ever.message_expiry_interval, None);
+        client.expect_nothing().await;
+    })
+    .await;
+}
+
+/// 3.3.2.3.4: topic aliases live as long as their connection, both ways.
+#[tokio::test]
+async fn topic_aliases_end_with_the_connection() {
+    each(async |broker| {
+        let mut wanted = kept(V5, "c");
+        wanted.topic_alias_maximum = 5;
+        let mut client = broker.connect(wanted.clone()).await;
+        client.subscribe("a/long/topic", QoS::AtMostOnce).await;
+        for packet in [
+            &b"\x30\x13\x00\x0Ca/long/topic\x03\x23\x00\x01x"[..],
+            b"\x30\x07\x00\x00\x03\x23\x00\x01x",
+        ] {
+            client.send_bytes(packet).await;
+            client.expect_message("a/long/topic", "x").await;
+        }
+        client.disconnect().await;
+        // The new decoder of the test knows no alias: the broker must name the topic again.
+        let mut client = broker.connect(wanted).await;
+        client.publish("a/long/topic", "y", QoS::AtMostOnce).await;
+        client.expect_message("a/long/topic", "y").await;
+        client
+            .send_bytes(b"\x30\x07\x00\x00\x03\x23\x00\x01x")
+            .await;
+        client.expect_disconnect(ReasonCode::ProtocolError).await;
+    })
+    .await;
+}

@@ -265,3 +265,73 @@ async fn the_limit_of_subscriptions_is_told() {
         );
     }
 }
+
+/// [MQTT-3.8.4-5, -6] A filter that stands twice in a SUBSCRIBE is answered twice; the last one holds.
+#[tokio::test]
+async fn a_filter_may_stand_twice() {
+    each_version(async |broker, version| {
+        let mut client = broker.connect(connect(version, "c")).await;
+        let packet_id = client.next_id();
+        client
+            .send(&Packet::Subscribe(Subscribe {
+                packet_id,
+                subscriptions: vec![line("t", QoS::ExactlyOnce), line("t", QoS::AtMostOnce)],
+                user_properties: Vec::new(),
+            }))
+            .await;
+        let Packet::SubAck(answer) = client.expect_packet().await else {
+            panic!("not SUBACK");
+        };
+        assert_eq!(
+            answer.reason_codes,
+            [ReasonCode::GrantedQoS2, ReasonCode::Success]
+        );
+        client.publish("t", "x", QoS::ExactlyOnce).await;
+        assert_eq!(client.expect_message("t", "x").await.qos, QoS::AtMostOnce);
+        client.expect_nothing().await;
+    })
+    .await;
+}
+
+/// [MQTT-3.10.4-1] UNSUBSCRIBE compares filters letter by letter, and does not match with them.
+#[tokio::test]
+async fn unsubscribe_compares_filters_as_they_are() {
+    each_version(async |broker, version| {
+        let mut client = broker.connect(connect(version, "c")).await;
+        client.subscribe("a/b", QoS::AtMostOnce).await;
+        for other in ["a/+", "#", "a/b/#", "A/b", "a", "$share/g/a/b", "/a/b"] {
+            let answer = client.unsubscribe(other).await;
+            if version == V5 {
+                assert_eq!(answer.reason_codes, [ReasonCode::NoSubscriptionExisted]);
+            }
+        }
+        client.publish("a/b", "x", QoS::AtMostOnce).await;
+        client.expect_message("a/b", "x").await;
+    })
+    .await;
+}
+
+/// [MQTT-3.3.4-2, -3] Overlapping: the highest QoS, RETAIN where one of them asks for it, and No Local for its own
+/// filter only.
+#[tokio::test]
+async fn options_of_overlapping_subscriptions() {
+    each(async |broker| {
+        let mut client = broker.connect(connect(V5, "c")).await;
+        let no_local = SubscriptionOptions {
+            qos: QoS::ExactlyOnce,
+            no_local: true,
+            ..SubscriptionOptions::default()
+        };
+        client.subscribe_with("t/#", no_local).await;
+        client.subscribe("t/+", QoS::AtMostOnce).await;
+        client.publish("t/1", "own", QoS::ExactlyOnce).await;
+        let publish = client.expect_message("t/1", "own").await;
+        assert_eq!(publish.qos, QoS::AtMostOnce);
+        let mut other = broker.connect(connect(V5, "other")).await;
+        other.publish("t/1", "foreign", QoS::ExactlyOnce).await;
+        let publish = client.expect_message("t/1", "foreign").await;
+        assert_eq!(publish.qos, QoS::ExactlyOnce);
+        client.expect_nothing().await;
+    })
+    .await;
+}

@@ -127,3 +127,26 @@ async fn topics_of_every_length() {
         client.expect_disconnect(ReasonCode::TopicNameInvalid).await;
     }
 }
+
+/// [MQTT-1.5.4-3, 4.7.3-4] U+FEFF is a letter like any other, and nothing is normalised.
+#[tokio::test]
+async fn topics_are_compared_as_they_are() {
+    each_version(async |broker, version| {
+        let mut client = broker.connect(connect(version, "c")).await;
+        for (filter, other) in [
+            ("\u{FEFF}a", "a"),
+            ("\u{E9}", "e\u{301}"),
+            ("a ", "a"),
+            ("/", "//"),
+            ("\u{10FFFD}", "\u{FFFD}"),
+        ] {
+            client.subscribe(filter, QoS::AtMostOnce).await;
+            client.publish(other, "other", QoS::AtMostOnce).await;
+            client.publish(filter, "same", QoS::AtMostOnce).await;
+            client.expect_message(filter, "same").await;
+            client.expect_nothing().await;
+            client.unsubscribe(filter).await;
+        }
+    })
+    .await;
+}

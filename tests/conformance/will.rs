@@ -186,3 +186,132 @@ async fn a_takeover_publishes_the_will() {
     })
     .await;
 }
+
+/// [MQTT-3.1.2-12, -14] The will has the QoS that CONNECT says, and is not retained unless it says so.
+#[tokio::test]
+async fn a_will_has_its_qos() {
+    each_version(async |broker, version| {
+        let mut watcher = broker.connect(connect(version, "watcher")).await;
+        watcher.subscribe("will", QoS::ExactlyOnce).await;
+        for qos in [QoS::AtMostOnce, QoS::AtLeastOnce, QoS::ExactlyOnce] {
+            let mut wanted = will(0);
+            wanted.qos = qos;
+            wanted.payload = Bytes::new();
+            let mortal = broker.connect(with_will(version, wanted)).await;
+            mortal.stream.abort().await;
+            assert_eq!(watcher.expect_message("will", "").await.qos, qos);
+        }
+        watcher.subscribe("will", QoS::ExactlyOnce).await;
+        watcher.expect_nothing().await;
+    })
+    .await;
+}
+
+/// [MQTT-3.1.2-8] Silence beyond the keep alive is an abnormal end.
+#[tokio::test]
+async fn silence_publishes_the_will() {
+    each(async |broker| {
+        let mut watcher = broker.connect(connect(V5, "watcher")).await;
+        watcher.subscribe("will", QoS::AtLeastOnce).await;
+        let mut silent = with_will(V5, will(0));
+        silent.keep_alive = 1;
+        let _silent = broker.connect(silent).await;
+        watcher.expect_message("will", "gone").await;
+    })
+    .await;
+}
+
+/// [MQTT-3.14.4-3] DISCONNECT with any other code than 0x00 leaves the will.
+#[tokio::test]
+async fn disconnect_with_a_failure_publishes_the_will() {
+    each(async |broker| {
+        let mut watcher = broker.connect(connect(V5, "watcher")).await;
+        watcher.subscribe("will", QoS::AtLeastOnce).await;
+        for code in [
+            ReasonCode::UnspecifiedError,
+            ReasonCode::ProtocolError,
+            ReasonCode::AdministrativeAction,
+        ] {
+            let mut mortal = broker.connect(with_will(V5, will(0))).await;
+            mortal
+                .send(&Packet::Disconnect(Disconnect::new(code)))
+                .await;
+            watcher.expect_message("will", "gone").await;
+        }
+    })
+    .await;
+}
+
+/// [MQTT-3.14.1-1] A DISCONNECT that is malformed is none: the will is published.
+#[tokio::test]
+async fn a_malformed_disconnect_publishes_the_will() {
+    each_version(async |broker, version| {
+        let mut watcher = broker.connect(connect(version, "watcher")).await;
+        watcher.subscribe("will", QoS::AtLeastOnce).await;
+        let mut mortal = broker.connect(with_will(version, will(0))).await;
+        mortal.send_bytes(b"\xE1\x00").await;
+        mortal.expect_disconnect(ReasonCode::MalformedPacket).await;
+        watcher.expect_message("will", "gone").await;
+    })
+    .await;
+}
+
+/// [MQTT-3.1.3-9] The end of the session comes before the end of the delay; the expiry counts from the publication.
+#[tokio::test]
+async fn the_will_does_not_outwait_its_session() {
+    each(async |broker| {
+        let mut watcher = broker.connect(connect(V5, "watcher")).await;
+        watcher.subscribe("will", QoS::AtLeastOnce).await;
+        let mut wanted = will(1000);
+        wanted.message_expiry_interval = Some(10);
+        let mut kept = with_will(V5, wanted.clone());
+        kept.session_expiry_interval = 1;
+        broker.connect(kept).await.stream.abort().await;
+        let publish = watcher.expect_message("will", "gone").await;
+        let left = publish.message_expiry_interval.expect("it has one");
+        assert!(left <= 10, "{left} s");
+        // Without a session to return to there is nothing to wait for.
+        broker
+            .connect(with_will(V5, wanted))
+            .await
+            .stream
+            .abort()
+            .await;
+        watcher.expect_message("will", "gone").await;
+    })
+    .await;
+}
+
+/// [MQTT-3.1.3-9] A takeover that goes on with the session cancels a delayed will, one with Clean Start does not.
+#[tokio::test]
+async fn a_takeover_and_the_delayed_will() {
+    each(async |broker| {
+        let mut watcher = broker.connect(connect(V5, "watcher")).await;
+        watcher.subscribe("will", QoS::AtLeastOnce).await;
+        let mut kept = with_will(V5, will(60));
+        kept.session_expiry_interval = 60;
+        kept.clean_start = false;
+        let _first = broker.connect(kept.clone()).await;
+        let _second = broker.connect(kept.clone()).await;
+        watcher.expect_nothing().await;
+        kept.clean_start = true;
+        let _third = broker.connect(kept).await;
+        watcher.expect_message("will", "gone").await;
+        watcher.expect_nothing().await;
+    })
+    .await;
+}
+
+/// 3.1.2.5: a will to a topic that the client may not publish to is refused with CONNECT.
+#[tokio::test]
+async fn a_will_needs_permission() {
+    each_version(async |broker, version| {
+        let mut forged = will(0);
+        forged.topic = TopicName::parse("$SYS/broker/uptime").expect("a name");
+        let mut client = broker.client(version).await;
+        let answer = client.connect(with_will(version, forged)).await;
+        assert_eq!(answer.reason_code, ReasonCode::NotAuthorized);
+        assert_eq!(client.expect_end().await, []);
+    })
+    .await;
+}
