@@ -1,4 +1,4 @@
-//! How answers are put together: bodies, problems, content negotiation, entity tags, the headers that all have.
+//! How answers are put together: bodies, problems, content negotiation, entity tags.
 
 use std::hash::{DefaultHasher, Hasher};
 
@@ -6,8 +6,8 @@ use bytes::Bytes;
 use hyper::{
     HeaderMap, StatusCode,
     header::{
-        ACCEPT, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, Entry, HeaderName,
-        HeaderValue, IF_NONE_MATCH, REFERRER_POLICY, VARY, X_CONTENT_TYPE_OPTIONS,
+        ACCEPT, CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderName, HeaderValue, IF_MATCH,
+        IF_NONE_MATCH, VARY,
     },
     http::request::Parts,
 };
@@ -102,13 +102,19 @@ pub(super) fn preferences(headers: &HeaderMap, name: &HeaderName) -> Vec<(String
         .collect()
 }
 
-/// Gives the answer an entity tag made of its body; 304 where the client has that body already (RFC 9110, 13.1.2).
+/// Gives the answer an entity tag made of its body; 304 where the client has that body already (RFC 9110, 13.1.2), 412
+/// where it wants another (13.1.1).
 pub(super) fn with_etag(head: &Parts, content: &[u8], mut response: Response) -> Response {
     let mut hasher = DefaultHasher::new();
     hasher.write(content);
     let tag = format!("\"{:016x}\"", hasher.finish());
-    if has_tag(&head.headers, &tag) {
-        *response.status_mut() = StatusCode::NOT_MODIFIED;
+    let failed = if lacks_tag(&head.headers, &tag) {
+        Some(StatusCode::PRECONDITION_FAILED)
+    } else {
+        has_tag(&head.headers, &tag).then_some(StatusCode::NOT_MODIFIED)
+    };
+    if let Some(status) = failed {
+        *response.status_mut() = status;
         *response.body_mut() = Bytes::new().into();
         response.headers_mut().remove(CONTENT_TYPE);
     }
@@ -122,29 +128,22 @@ pub(super) fn with_etag(head: &Parts, content: &[u8], mut response: Response) ->
 
 /// The comparison is the weak one: `W/"x"` is `"x"`.
 fn has_tag(headers: &HeaderMap, tag: &str) -> bool {
-    let lines = headers.get_all(IF_NONE_MATCH).into_iter();
+    tags(headers, IF_NONE_MATCH)
+        .any(|known| known == "*" || known.strip_prefix("W/").unwrap_or(known) == tag)
+}
+
+/// Whether `If-Match` names others only. The comparison is the strong one: `W/"x"` is nothing.
+fn lacks_tag(headers: &HeaderMap, tag: &str) -> bool {
+    headers.contains_key(IF_MATCH)
+        && !tags(headers, IF_MATCH).any(|known| known == "*" || known == tag)
+}
+
+fn tags(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &str> {
+    let lines = headers.get_all(name).into_iter();
     lines
         .filter_map(|line| line.to_str().ok())
         .flat_map(|line| line.split(','))
         .map(str::trim)
-        .any(|known| known == "*" || known.strip_prefix("W/").unwrap_or(known) == tag)
-}
-
-/// The headers that every answer has, as far as it has not its own.
-pub(super) fn harden(headers: &mut HeaderMap) {
-    for (name, value) in [
-        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (REFERRER_POLICY, "no-referrer"),
-        (
-            CONTENT_SECURITY_POLICY,
-            "default-src 'none'; frame-ancestors 'none'",
-        ),
-        (CACHE_CONTROL, "no-store"),
-    ] {
-        if let Entry::Vacant(entry) = headers.entry(name) {
-            entry.insert(HeaderValue::from_static(value));
-        }
-    }
 }
 
 #[cfg(test)]

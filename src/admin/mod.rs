@@ -33,7 +33,7 @@ use hyper::{
 
 use self::{answer::problem, facts::Host};
 use crate::{
-    listener::http::{Request, Response, Routes},
+    listener::http::{Request, Response, Routes, harden},
     telemetry::{Metrics, OpenMetrics},
 };
 
@@ -105,7 +105,7 @@ impl Endpoints {
             is_secure,
             listener,
         });
-        answer::harden(response.headers_mut());
+        harden(response.headers_mut());
         response
     }
 }
@@ -167,8 +167,8 @@ fn is_implemented(method: &Method) -> bool {
 }
 
 fn options(path: &str) -> Response {
+    // With a length of 0 (RFC 7231, 4.3.7), which 204 may not have.
     let mut response = Response::default();
-    *response.status_mut() = StatusCode::NO_CONTENT;
     response.headers_mut().insert(ALLOW, ALLOWED);
     if path == discovery::PATH {
         discovery::allow_all_origins(response.headers_mut());

@@ -6,7 +6,7 @@
 use std::{
     cell::Cell,
     collections::VecDeque,
-    future::poll_fn,
+    future::{Future, poll_fn},
     io::{self, IoSlice},
     pin::Pin,
     task::{Context, Poll, ready},
@@ -14,7 +14,10 @@ use std::{
 };
 
 use bytes::{Buf, Bytes};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    time::Sleep,
+};
 
 /// One for each thread: four TLS records, and what Linux gives out in one read of a busy socket.
 const SCRATCH: usize = 64 * 1024;
@@ -128,23 +131,107 @@ pub(super) async fn end<S>(stream: &mut S)
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let lingering = async {
-        let mut discarded = 0;
-        if poll_fn(|cx| Pin::new(&mut *stream).poll_shutdown(cx))
-            .await
-            .is_err()
-        {
-            return;
+    let mut ending = Ending::new();
+    poll_fn(|cx| ending.poll(stream, cx)).await;
+}
+
+/// How far the end of a stream has come.
+#[derive(Debug)]
+struct Ending {
+    is_shut_down: bool,
+    discarded: usize,
+    timer: Pin<Box<Sleep>>,
+}
+
+impl Ending {
+    fn new() -> Self {
+        Self {
+            is_shut_down: false,
+            discarded: 0,
+            timer: Box::pin(tokio::time::sleep(LINGER)),
         }
-        while discarded < LINGER_BYTES {
-            match poll_fn(|cx| poll_read(stream, cx, <[u8]>::len)).await {
-                Ok(0) | Err(_) => return,
-                Ok(length) => discarded += length,
+    }
+
+    fn poll<S>(&mut self, stream: &mut S, cx: &mut Context<'_>) -> Poll<()>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        // Half-open: whoever has not ended by now will not.
+        if self.timer.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(());
+        }
+        if !self.is_shut_down {
+            if ready!(Pin::new(&mut *stream).poll_shutdown(cx)).is_err() {
+                return Poll::Ready(());
+            }
+            self.is_shut_down = true;
+        }
+        while self.discarded < LINGER_BYTES {
+            match ready!(poll_read(stream, cx, <[u8]>::len)) {
+                Ok(0) | Err(_) => break,
+                Ok(length) => self.discarded += length,
             }
         }
-    };
-    // Half-open: whoever has not ended by now will not.
-    let _ = tokio::time::timeout(LINGER, lingering).await;
+        Poll::Ready(())
+    }
+}
+
+/// A stream whose end is [`end`], for those who end it by themselves.
+#[derive(Debug)]
+pub(super) struct Lingering<S> {
+    stream: S,
+    ending: Option<Box<Ending>>,
+}
+
+impl<S> Lingering<S> {
+    pub(super) const fn new(stream: S) -> Self {
+        Self {
+            stream,
+            ending: None,
+        }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Lingering<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buffer)
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Lingering<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Self { stream, ending } = &mut *self;
+        let ending = ending.get_or_insert_with(|| Box::new(Ending::new()));
+        ending.poll(stream, cx).map(Ok)
+    }
 }
 
 #[cfg(test)]

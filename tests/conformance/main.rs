@@ -25,3 +25,6 @@ mod shared; // 4.8.2
 mod subscribe; // 3.8 to 3.11
 mod topics; // 4.7
 mod will; // 3.1.2.5
+
+mod http; // RFC 9110, 9112
+mod websocket; // RFC 6455

@@ -17,6 +17,7 @@ mod client;
 pub mod http1;
 pub mod http2;
 pub mod logs;
+pub mod raw;
 mod stream;
 
 pub use client::{Client, message};

@@ -1,15 +1,20 @@
 //! HTTP/1.1 and HTTP/2 on a stream: WebSocket upgrades become clients, everything else goes to the routes that `app`
 //! gives. Start at [`serve`]; `service` answers one request.
 
+mod answer;
+mod head;
+mod request;
 mod service;
+
+pub use answer::harden;
 
 use std::{convert::Infallible, future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::{
-    StatusCode,
-    header::{CONNECTION, CONTENT_TYPE, HOST, LOCATION},
+    StatusCode, Version,
+    header::{HeaderValue, LOCATION},
     service::service_fn,
 };
 use hyper_util::{
@@ -18,10 +23,12 @@ use hyper_util::{
 };
 use tokio::sync::watch;
 
-use self::service::Service;
+use self::{answer::Refusal, service::Service};
 use super::{
-    Limits,
+    Limits, Protocols,
+    detect::Prefixed,
     path::{Stream, Visitor},
+    stream::Lingering,
 };
 use crate::mqtt::transport::Source;
 
@@ -60,13 +67,29 @@ const STREAM_WINDOW: u32 = 64 * 1024;
 const FAREWELL: Duration = Duration::from_secs(2);
 
 /// Serves HTTP on a stream until it ends, is idle for too long, or the server stops.
-pub(super) async fn serve<S: Stream>(stream: S, visitor: Visitor) {
+pub(super) async fn serve<S: Stream>(stream: Prefixed<S>, visitor: Visitor) {
+    let stopping = visitor.shared.stopping.clone();
+    let reading = head::read(stream, &visitor.limits);
+    match stopping.run_until_cancelled(reading).await {
+        Some(Ok(stream)) => serve_requests(stream, visitor).await,
+        Some(Err((stream, refusal))) => {
+            visitor.shared.metrics.http_requests.increment();
+            log_refusal(&visitor.source, &visitor.listener.name, &refusal);
+            refuse(stream, &visitor.limits, refusal).await;
+        }
+        None => {}
+    }
+}
+
+async fn serve_requests<S: Stream>(stream: Prefixed<S>, visitor: Visitor) {
     let stopping = visitor.shared.stopping.clone();
     let idle_timeout = visitor.limits.http_header_timeout;
-    let builder = builder(&visitor.limits);
+    let builder = builder(&visitor.limits, visitor.config.protocols);
+    let (source, listener) = (visitor.source.clone(), visitor.listener.name.clone());
     let (open, mut activity) = watch::channel(0_usize);
     let service = Service::new(visitor, open);
-    let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
+    let stream = TokioIo::new(Lingering::new(stream));
+    let connection = builder.serve_connection_with_upgrades(stream, service);
     let mut connection = std::pin::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => Some(ended),
@@ -77,80 +100,119 @@ pub(super) async fn serve<S: Stream>(stream: S, visitor: Visitor) {
         Some(ended) => ended,
         None => {
             connection.as_mut().graceful_shutdown();
-            let farewell = async {
-                // WebSockets on HTTP/2 end by themselves, each when its client is told.
-                let _ = activity.wait_for(|open| *open == 0).await;
-                tokio::time::sleep(FAREWELL).await;
-            };
             tokio::select! {
                 ended = connection => ended,
-                () = farewell => Ok(()),
+                () = idle(&mut activity, FAREWELL) => Ok(()),
             }
         }
     };
-    if let Err(error) = ended {
+    let Err(error) = ended else { return };
+    if error.downcast_ref().is_some_and(hyper::Error::is_parse) {
+        // hyper has told the client, if only by the status.
+        let refusal =
+            Refusal::bad_request(format!("the head of the request is malformed: {error}"));
+        log_refusal(&source, &listener, &refusal);
+    } else {
         // Mostly peers that went away; what they were sent is in the count of requests.
         tracing::debug!(code = "http.ended", "HTTP connection ended: {error}");
     }
 }
 
+fn log_refusal(source: &Source, listener: &str, refusal: &Refusal) {
+    tracing::info!(code = "http.refused", %source, listener, status = refusal.status.as_u16(),
+        "request refused: {}", refusal.text);
+}
+
+/// Answers a request that could not be read, and ends the connection.
+async fn refuse<S: Stream>(stream: S, limits: &Limits, refusal: Refusal) {
+    // One that can be read takes its place.
+    let stream = Prefixed::new(stream, Bytes::from_static(b"GET / HTTP/1.0\r\n\r\n"));
+    answer_once(stream, limits, move |_| {
+        refusal.clone().into_response(Version::HTTP_11)
+    })
+    .await;
+}
+
 /// Answers whoever speaks plain HTTP to a listener with TLS, and ends the connection.
-pub(super) async fn redirect_to_tls<S: Stream>(stream: S, limits: &Limits) {
-    let answer = service_fn(async |request: hyper::Request<hyper::body::Incoming>| {
-        Ok::<_, Infallible>(redirect(&request))
+pub(super) async fn redirect_to_tls<S: Stream>(stream: Prefixed<S>, limits: &Limits) {
+    match head::read(stream, limits).await {
+        Ok(stream) => answer_once(stream, limits, redirect).await,
+        Err((stream, refusal)) => refuse(stream, limits, refusal).await,
+    }
+}
+
+fn redirect(head: &hyper::http::request::Parts) -> Response {
+    const TEXT: &str = "this port speaks TLS: use https:// or wss:// instead of http:// or ws://";
+    let location = request::secure_location(head)
+        .and_then(|location| HeaderValue::try_from(location).map_err(|_| unspeakable()));
+    match location {
+        Ok(location) => {
+            let refusal = Refusal::new(StatusCode::PERMANENT_REDIRECT, TEXT);
+            let mut response = refusal.into_response(head.version);
+            response.headers_mut().insert(LOCATION, location);
+            response
+        }
+        Err(refusal) => {
+            let text = format!("{TEXT}; and {}", refusal.text);
+            Refusal::bad_request(text).into_response(head.version)
+        }
+    }
+}
+
+fn unspeakable() -> Refusal {
+    Refusal::bad_request("the request names no address")
+}
+
+/// Answers one request of HTTP/1, and ends the connection.
+async fn answer_once<S: Stream>(
+    stream: Prefixed<S>,
+    limits: &Limits,
+    answer: impl Fn(&hyper::http::request::Parts) -> Response,
+) {
+    let service = service_fn(async |request: hyper::Request<hyper::body::Incoming>| {
+        let (head, _) = request.into_parts();
+        Ok::<_, Infallible>(answer(&head))
     });
-    let mut builder = builder(limits);
-    builder.http1().keep_alive(false);
-    let builder = builder.http1_only();
-    let connection = builder.serve_connection(TokioIo::new(stream), answer);
+    let mut builder = hyper::server::conn::http1::Builder::new();
+    builder
+        .timer(TokioTimer::new())
+        .keep_alive(false)
+        .half_close(true)
+        .max_buf_size(buffer_size(limits))
+        .max_headers(head::MAX_HEADERS);
+    let stream = TokioIo::new(Lingering::new(stream));
+    let connection = builder.serve_connection(stream, service);
     let _ = tokio::time::timeout(limits.http_header_timeout, connection).await;
 }
 
-fn redirect(request: &hyper::Request<hyper::body::Incoming>) -> Response {
-    let text = "This port speaks TLS: use https:// or wss:// instead of http:// or ws://.\n";
-    let mut response = Response::new(Full::from(text));
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, service::TEXT);
-    headers.insert(CONNECTION, service::CLOSE);
-    let host = request
-        .headers()
-        .get(HOST)
-        .and_then(|host| host.to_str().ok());
-    let path = request
-        .uri()
-        .path_and_query()
-        .map_or("/", |path| path.as_str());
-    let location = host.and_then(|host| format!("https://{host}{path}").parse().ok());
-    *response.status_mut() = match location {
-        Some(location) => {
-            response.headers_mut().insert(LOCATION, location);
-            StatusCode::PERMANENT_REDIRECT
-        }
-        None => StatusCode::BAD_REQUEST,
-    };
-    response
-}
-
-fn builder(limits: &Limits) -> auto::Builder<TokioExecutor> {
+fn builder(limits: &Limits, protocols: Protocols) -> auto::Builder<TokioExecutor> {
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder
         .http1()
         .timer(TokioTimer::new())
+        // A client that has said all it had to say still hears the answer.
+        .half_close(true)
         .header_read_timeout(limits.http_header_timeout)
-        // Twice the limit, so that the service can say what the limit is; beyond that hyper says 431 without words.
-        .max_buf_size((2 * limits.max_header_bytes).max(16 * 1024))
-        .max_headers(256);
-    builder
-        .http2()
+        .max_buf_size(buffer_size(limits))
+        .max_headers(head::MAX_HEADERS);
+    let mut http2 = builder.http2();
+    http2
         .timer(TokioTimer::new())
-        .enable_connect_protocol()
         .max_concurrent_streams(MAX_STREAMS)
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(MAX_STREAMS * STREAM_WINDOW)
         .max_header_list_size(u32::try_from(limits.max_header_bytes).unwrap_or(u32::MAX))
         .keep_alive_interval(Some(limits.websocket_ping_interval))
         .keep_alive_timeout(limits.http_header_timeout);
+    if protocols.websocket {
+        http2.enable_connect_protocol();
+    }
     builder
+}
+
+/// Twice the limit of a head, so that the service can say what the limit is; beyond that hyper says 431 without words.
+fn buffer_size(limits: &Limits) -> usize {
+    (2 * limits.max_header_bytes).max(16 * 1024)
 }
 
 /// Ends once no request and no WebSocket has been open for this long.

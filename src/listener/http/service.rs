@@ -1,19 +1,23 @@
 //! One request: what HTTP asks of every server, then WebSocket or the routes.
 
-use std::{convert::Infallible, fmt::Display, future::Future, pin::Pin, sync::Arc, time::Duration};
+use std::{convert::Infallible, future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use http_body_util::Full;
 use hyper::{
     Request as HttpRequest, StatusCode, Version,
     body::Incoming,
-    header::{CONNECTION, CONTENT_TYPE, HOST, HeaderValue, RETRY_AFTER, UPGRADE},
+    header::{CONNECTION, HeaderValue, UPGRADE},
     http::request::Parts,
     upgrade::OnUpgrade,
 };
 use hyper_util::rt::TokioIo;
 use tokio::sync::watch;
 
-use super::{Request, Response};
+use super::{
+    Request, Response,
+    answer::{self, harden, unavailable},
+    log_refusal, request,
+};
 use crate::{
     listener::{
         admission::{Admission, Crowded},
@@ -29,9 +33,6 @@ use crate::{
 
 /// What proxies cut connections for is a minute of silence; clients that can be told to speak more often are.
 const MAX_KEEP_ALIVE: Duration = Duration::from_secs(45);
-
-pub(super) const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
-pub(super) const CLOSE: HeaderValue = HeaderValue::from_static("close");
 
 /// Answers the requests of one connection.
 #[derive(Clone)]
@@ -81,19 +82,22 @@ impl Open {
 
     async fn answer(self, mut request: HttpRequest<Incoming>) -> Response {
         let visitor = &self.0.visitor;
-        if let Some(refusal) = check(&request, visitor.limits.max_header_bytes) {
-            return refusal;
-        }
         let upgrade = hyper::upgrade::on(&mut request);
         let (head, body) = request.into_parts();
         let asker = visitor.asker(&head);
+        let checked = request::check(&head, asker.is_secure, visitor.limits.max_header_bytes);
+        if let Err(refusal) = checked {
+            visitor.shared.metrics.http_requests.increment();
+            log_refusal(&asker.source, &visitor.listener.name, &refusal);
+            return refusal.into_response(head.version);
+        }
         let config = &visitor.config;
         if config.protocols.websocket && websocket::wants_upgrade(&head) {
             return self.upgrade(&head, upgrade, asker);
         }
         visitor.shared.metrics.http_requests.increment();
         if let Some(limit) = visitor.refusal {
-            return unavailable(limit);
+            return unavailable(limit, head.version);
         }
         if !config.protocols.http {
             return not_served(&head);
@@ -119,12 +123,14 @@ impl Open {
                 upgrades.add((path, rejection.name), 1);
                 tracing::info!(code = "websocket.rejected", source = %asker.source, listener = %visitor.listener.name,
                     path = head.uri.path(), "no WebSocket: {}", rejection.text);
-                return rejection.into_response();
+                let mut response = rejection.into_response();
+                harden(response.headers_mut());
+                return response;
             }
         };
         let Ok((admission, limit)) = visitor.admit_websocket(&asker, head.version) else {
             upgrades.add((upgrade.path, "crowded"), 1);
-            return unavailable("the server has its limit of connections");
+            return unavailable("the server has its limit of connections", head.version);
         };
         let refusal = upgrade.refusal();
         let result = if refusal.is_some() { "origin" } else { "ok" };
@@ -214,78 +220,22 @@ impl Drop for Open {
     }
 }
 
-/// What HTTP asks of every server (RFC 9112, 3.2): exactly one valid Host; and that the head stays within its limit.
-fn check(request: &HttpRequest<Incoming>, max_header_bytes: usize) -> Option<Response> {
-    let headers = request.headers();
-    let header_bytes: usize = headers
-        .iter()
-        // The colon, the space and the end of the line.
-        .map(|(name, value)| name.as_str().len() + value.len() + 4)
-        .sum();
-    if header_bytes > max_header_bytes {
-        let text = format!(
-            "The headers of a request may have {max_header_bytes} bytes, these have {header_bytes}.\n"
-        );
-        return Some(refuse(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, text));
-    }
-    let mut hosts = headers.get_all(HOST).iter();
-    let wrong = match (hosts.next(), hosts.next()) {
-        (None, _) if request.version() == Version::HTTP_11 => {
-            "A request of HTTP/1.1 needs a Host header.\n"
-        }
-        (Some(_), Some(_)) => "A request has one Host header, not several.\n",
-        (Some(host), None) if !is_host(host) => {
-            "The Host header is no host with an optional port.\n"
-        }
-        _ => return None,
-    };
-    Some(refuse(StatusCode::BAD_REQUEST, wrong.to_owned()))
-}
-
-/// Whether a Host header is a host and an optional port; empty where the target has no authority (RFC 9110, 7.2).
-fn is_host(value: &HeaderValue) -> bool {
-    let bytes = value.as_bytes();
-    bytes.is_empty()
-        || (hyper::http::uri::Authority::try_from(bytes).is_ok() && !bytes.contains(&b'@'))
-}
-
-/// An answer after which the connection ends: what follows on it cannot be trusted.
-fn refuse(status: StatusCode, text: String) -> Response {
-    let mut response = text_response(status, text);
-    response.headers_mut().insert(CONNECTION, CLOSE);
-    response
-}
-
-fn unavailable(reason: impl Display) -> Response {
-    let mut response = refuse(StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n"));
-    response
-        .headers_mut()
-        .insert(RETRY_AFTER, HeaderValue::from_static("10"));
-    response
-}
-
 /// What a listener says whose `protocols` leave HTTP out.
 fn not_served(head: &Parts) -> Response {
-    if websocket::served_path(head.uri.path()).is_some() {
-        let text = "This is an MQTT over WebSocket endpoint.\nConnect to it with a WebSocket client, sub-protocol mqtt.\n";
-        let mut response = text_response(StatusCode::UPGRADE_REQUIRED, text.to_owned());
-        response
-            .headers_mut()
-            .insert(UPGRADE, HeaderValue::from_static("websocket"));
-        response
-            .headers_mut()
-            .insert(CONNECTION, HeaderValue::from_static("upgrade"));
-        return response;
+    if websocket::served_path(head.uri.path()).is_none() {
+        return answer::text(
+            StatusCode::NOT_FOUND,
+            "Nothing here: this listener serves MQTT over WebSocket at /mqtt.\n",
+        );
     }
-    text_response(
-        StatusCode::NOT_FOUND,
-        "Nothing here: this listener serves MQTT over WebSocket at /mqtt.\n".to_owned(),
-    )
-}
-
-fn text_response(status: StatusCode, text: String) -> Response {
-    let mut response = Response::new(Full::from(text));
-    *response.status_mut() = status;
-    response.headers_mut().insert(CONTENT_TYPE, TEXT);
+    let text = "This is an MQTT over WebSocket endpoint.\nConnect to it with a WebSocket client, sub-protocol mqtt.\n";
+    // HTTP/2 has no Upgrade (RFC 9113, 8.6), and 426 is nothing without it.
+    if head.version == Version::HTTP_2 {
+        return answer::text(StatusCode::BAD_REQUEST, text);
+    }
+    let mut response = answer::text(StatusCode::UPGRADE_REQUIRED, text);
+    let headers = response.headers_mut();
+    headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+    headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
     response
 }
