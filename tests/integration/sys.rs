@@ -140,7 +140,7 @@ async fn nobody_else_publishes_there() {
     client.subscribe("$SYS/mine", QoS::AtMostOnce).await;
     for topic in ["$SYS/broker/uptime", "$SYS/mine", "$SYS"] {
         for retain in [false, true] {
-            let publish = client.to_publish(message(topic, "0", QoS::AtLeastOnce, retain));
+            let publish = client.publish_of(message(topic, "0", QoS::AtLeastOnce, retain));
             let packet_id = publish.packet_id.expect("QoS 1");
             client
                 .send(&gatemq::mqtt::packet::Packet::Publish(publish))

@@ -221,7 +221,7 @@ async fn a_publish_of_qos_2_survives_a_takeover() {
     let mut watcher = broker.connect(connect(ProtocolVersion::V5, "w")).await;
     watcher.subscribe("t", QoS::AtMostOnce).await;
     let mut client = broker.connect(persistent(ProtocolVersion::V5)).await;
-    let mut publish = client.to_publish(message("t", "once", QoS::ExactlyOnce, false));
+    let mut publish = client.publish_of(message("t", "once", QoS::ExactlyOnce, false));
     let packet_id = publish.packet_id.expect("QoS 2");
     client.send(&Packet::Publish(publish.clone())).await;
     client.expect_acknowledgement("PUBREC", packet_id).await;
