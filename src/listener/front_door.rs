@@ -101,6 +101,7 @@ impl FrontDoor {
     /// Every address that cannot be had.
     pub fn prepare(&self, configs: Vec<Config>) -> Result<Prepared, Vec<BindError>> {
         let active = self.active.lock();
+        let ours: Vec<Bind> = active.iter().map(|active| active.local.clone()).collect();
         let mut steps = Vec::new();
         let mut errors = Vec::new();
         for config in configs {
@@ -108,7 +109,7 @@ impl FrontDoor {
                 steps.push(Step::Keep(config));
                 continue;
             }
-            match Bound::new(&config.bind, self.runtimes.len()) {
+            match Bound::new(&config.bind, self.runtimes.len(), &ours) {
                 Ok(bound) => steps.push(Step::Open(config, bound)),
                 Err(error) if config.optional => {
                     tracing::warn!(code = "listener.skipped", "{error}; skipped");

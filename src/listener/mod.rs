@@ -102,7 +102,7 @@ pub enum ClientCertificates {
 pub struct Limits {
     /// Connections in all.
     pub max_connections: usize,
-    /// Connections from one address; Unix sockets and unnamed sources are not counted.
+    /// Connections from one address; Unix sockets, unnamed sources and trusted proxies are not counted.
     pub max_connections_per_address: usize,
     /// Connections that have not yet become a client or a request: TLS and first bytes still to come.
     pub max_handshakes: usize,

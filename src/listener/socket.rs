@@ -45,10 +45,15 @@ pub struct BindError {
 pub(super) struct SocketFile(PathBuf);
 
 impl Bound {
-    /// Binds and listens, `count` times for as many runtimes.
-    pub(super) fn new(bind: &Bind, count: usize) -> Result<Self, BindError> {
+    /// Binds and listens, `count` times for as many runtimes. `ours` is where we listen already: one address may be
+    /// exchanged for another of the same port.
+    pub(super) fn new(bind: &Bind, count: usize, ours: &[Bind]) -> Result<Self, BindError> {
+        let shares_port = |addr: &SocketAddr| {
+            let same = |bind: &Bind| matches!(bind, Bind::Tcp(our) if our.port() == addr.port());
+            ours.iter().any(same)
+        };
         let bound = match bind {
-            Bind::Tcp(addr) => bind_tcp(*addr, count),
+            Bind::Tcp(addr) => bind_tcp(*addr, count, shares_port(addr)),
             Bind::Unix(path) => bind_unix(path, count),
         };
         bound.map_err(|source| BindError {
@@ -66,9 +71,10 @@ impl Bound {
     }
 }
 
-fn bind_tcp(addr: SocketAddr, count: usize) -> io::Result<Bound> {
-    if addr.port() != 0 {
-        // SO_REUSEPORT would let two brokers share a port without noticing: a socket without it does notice.
+fn bind_tcp(addr: SocketAddr, count: usize, is_ours: bool) -> io::Result<Bound> {
+    if addr.port() != 0 && !is_ours {
+        // SO_REUSEPORT would let two brokers share a port without noticing: a socket without it does notice. It would
+        // notice our own as well.
         new_tcp_socket(addr)?.bind(&addr.into())?;
     }
     let first = listen_tcp(addr)?;
@@ -195,7 +201,7 @@ mod tests {
 
     #[test]
     fn every_runtime_gets_a_socket_of_the_same_port() {
-        let bound = Bound::new(&loopback(), 3).expect("a free port");
+        let bound = Bound::new(&loopback(), 3, &[]).expect("a free port");
         let Bound::Tcp(addr, sockets) = &bound else {
             panic!("{bound:?}");
         };
@@ -207,8 +213,8 @@ mod tests {
 
     #[test]
     fn a_second_broker_on_the_same_port_is_noticed() {
-        let first = Bound::new(&loopback(), 1).expect("a free port");
-        let error = Bound::new(&first.local_addr(), 1).expect_err("taken");
+        let first = Bound::new(&loopback(), 1, &[]).expect("a free port");
+        let error = Bound::new(&first.local_addr(), 1, &[]).expect_err("taken");
         assert_eq!(error.source.kind(), io::ErrorKind::AddrInUse);
         assert!(
             error.to_string().contains("another process listens there"),
@@ -217,12 +223,24 @@ mod tests {
     }
 
     #[test]
+    fn our_own_port_is_not_in_the_way() {
+        let first = Bound::new(&loopback(), 2, &[]).expect("a free port");
+        let Bind::Tcp(addr) = first.local_addr() else {
+            panic!("{first:?}");
+        };
+        let everywhere = Bind::Tcp(([0, 0, 0, 0], addr.port()).into());
+        assert!(Bound::new(&everywhere, 2, &[]).is_err());
+        assert!(Bound::new(&everywhere, 2, &[first.local_addr()]).is_ok());
+    }
+
+    #[test]
     fn a_stale_unix_socket_gives_way_and_a_live_one_does_not() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("gatemq.sock");
         drop(StdUnixListener::bind(&path).expect("bound"));
-        let bound = Bound::new(&Bind::Unix(path.clone()), 2).expect("the stale one is removed");
-        let error = Bound::new(&Bind::Unix(path.clone()), 1).expect_err("in use");
+        let bound =
+            Bound::new(&Bind::Unix(path.clone()), 2, &[]).expect("the stale one is removed");
+        let error = Bound::new(&Bind::Unix(path.clone()), 1, &[]).expect_err("in use");
         assert_eq!(error.source.kind(), io::ErrorKind::AddrInUse);
         drop(bound);
         assert!(!path.exists());
@@ -233,7 +251,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("precious");
         fs::write(&path, "x").expect("written");
-        assert!(Bound::new(&Bind::Unix(path.clone()), 1).is_err());
+        assert!(Bound::new(&Bind::Unix(path.clone()), 1, &[]).is_err());
         assert!(path.exists());
     }
 }
