@@ -4,7 +4,7 @@ use std::{future::Future, path::PathBuf, pin::Pin, sync::Arc};
 
 use gatemq::{
     admin::{
-        DataDir,
+        DataDir, DataDirError,
         control::{self, Control, Report, Status},
     },
     app::{App, Failed},
@@ -48,7 +48,16 @@ pub(super) fn run(arguments: &RunArguments) -> Exit {
     };
     let data_dir = match DataDir::acquire(&loaded.config.data_dir) {
         Ok(data_dir) => data_dir,
-        Err(error) => return complain(Exit::Configuration, error),
+        Err(error) => {
+            let hint = matches!(error, DataDirError::Unusable { .. });
+            let exit = complain(Exit::Configuration, error);
+            if hint {
+                say_aside(
+                    "    `data_dir` in the configuration or GATEMQ_DATA_DIR names another place",
+                );
+            }
+            return exit;
+        }
     };
     let runtime = match tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -197,6 +206,8 @@ impl Control for Server {
     fn status(&self) -> Status {
         self.app.lock().as_ref().map_or_else(
             || Status {
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+                pid: std::process::id(),
                 not_ready: Some("draining".to_owned()),
                 ..Status::default()
             },

@@ -20,10 +20,14 @@ pub(super) const EVERY_PROTOCOL: Protocols = Protocols {
 };
 
 /// The listeners of a broker without configuration, the front door first. Only that one, on 127.0.0.1, must be had: a
-/// machine may lack IPv6, and the other ports may be another broker's.
+/// machine may lack IPv6, and the other ports may be another broker's. Where the front door is at 443, what is written
+/// everywhere about 8443 holds all the same.
 pub(super) fn listeners(front_door: u16) -> Vec<Config> {
+    let [first, other] = FRONT_DOOR_PORTS;
+    let other = (front_door == first).then_some((other, true));
     let others = LOCAL_PORTS.iter().filter(|(port, _)| *port != front_door);
-    let ports = [(front_door, true)].into_iter().chain(others.copied());
+    let ports = [(front_door, true)].into_iter().chain(other);
+    let ports = ports.chain(others.copied());
     let pairs =
         ports.flat_map(|(port, tls)| LOOPBACK.map(|addr| (SocketAddr::new(addr, port), tls)));
     let listeners = pairs.enumerate().map(|(place, (addr, tls))| Config {
@@ -52,4 +56,22 @@ pub(super) fn try_bind(addr: SocketAddr, shared: bool) -> std::io::Result<()> {
     socket.set_reuse_address(true)?;
     socket.set_reuse_port(shared)?;
     socket.bind(&addr.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn at_443_the_front_door_is_at_8443_too_and_a_chosen_port_is_the_only_one() {
+        let has_8443 = |front_door| {
+            let listens =
+                |config: &Config| matches!(config.bind, Bind::Tcp(addr) if addr.port() == 8443);
+            listeners(front_door)
+                .iter()
+                .filter(|config| listens(config))
+                .count()
+        };
+        assert_eq!((has_8443(443), has_8443(8443), has_8443(9000)), (2, 2, 0));
+    }
 }

@@ -121,6 +121,7 @@ fn a_data_dir_that_cannot_be_made_is_named_with_the_cause() {
     assert_eq!(refused.code, Some(1), "{refused:?}");
     let expected = "gatemq: gatemq-data cannot be used: File exists";
     assert!(refused.err.contains(expected), "{refused:?}");
+    assert!(refused.err.contains("GATEMQ_DATA_DIR"), "{refused:?}");
 }
 
 #[test]

@@ -61,6 +61,7 @@ fn a_second_signal_stops_at_once() {
     broker.logs("code=app.stopping");
     let status = folder.status();
     assert_eq!(status["not_ready"], "draining");
+    assert_eq!(status["pid"], broker.pid());
     assert!(TcpStream::connect(addr).is_err());
     broker.signal(Signal::TERM);
     assert_eq!(broker.wait().code(), Some(0));
