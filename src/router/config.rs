@@ -5,7 +5,7 @@
 pub struct Config {
     /// The bounds of each session's queue.
     pub queue: QueueConfig,
-    /// Bytes that all queues together may hold.
+    /// Bytes that all queues, and what is in flight, may hold together.
     pub max_queued_bytes: usize,
     /// Bytes that all retained messages together may hold.
     pub max_retained_bytes: usize,

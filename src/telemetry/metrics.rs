@@ -91,7 +91,7 @@ pub struct Metrics {
     pub retained_bytes: Gauge,
     /// Messages waiting in queues.
     pub queued_messages: Gauge,
-    /// Bytes waiting in queues, by footprint.
+    /// Bytes waiting in queues or, above QoS 0, for their acknowledgement; by footprint.
     pub queued_bytes: Gauge,
     /// Messages not delivered, by reason.
     pub messages_dropped: [Counter; DropReason::ALL.len()],

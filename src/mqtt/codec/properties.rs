@@ -28,7 +28,7 @@ const EVERYWHERE: Place = Place::MAX;
 /// One property as it is read or written.
 #[expect(
     clippy::enum_variant_names,
-    reason = "User Property is what the standard calls it"
+    reason = "User Property is its name in the standard"
 )]
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Property<'a> {

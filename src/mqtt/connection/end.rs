@@ -83,7 +83,7 @@ impl End {
                 return Some(Packet::ConnAck(Box::new(answer)));
             }
             Self::Malformed(error) if !is_open => {
-                let mut answer = ConnAck::new(false, error.reason_code());
+                let mut answer = ConnAck::new(false, connack_code(error));
                 answer.reason_string = Some(error.to_string().into());
                 return Some(Packet::ConnAck(Box::new(answer)));
             }
@@ -130,6 +130,18 @@ impl End {
             Self::ShuttingDown => Closing::GoingAway,
         }
     }
+}
+
+/// The code of a fault before CONNACK, which does not have them all (MQTT 5, table 3-1).
+const fn connack_code(error: &DecodeError) -> ReasonCode {
+    let code = error.reason_code();
+    if matches!(
+        code,
+        ReasonCode::TopicFilterInvalid | ReasonCode::TopicAliasInvalid
+    ) {
+        return ReasonCode::ProtocolError;
+    }
+    code
 }
 
 impl Refusal {

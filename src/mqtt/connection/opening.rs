@@ -86,17 +86,14 @@ async fn receive_connect<T: Transport>(
     link: &mut Link<T>,
     config: &Config,
 ) -> Result<Box<Connect>, End> {
-    match link.receive_packet().await? {
-        Packet::Connect(connect) => {
-            link.speak_to(&connect, config.topic_alias_maximum);
-            Ok(connect)
-        }
+    let packet = link.receive_packet().await?;
+    let name = packet.name();
+    let Packet::Connect(connect) = packet else {
         // The decoder lets nothing else through as the first packet.
-        other => Err(Violation::Unexpected {
-            packet: other.name(),
-        }
-        .into()),
-    }
+        return Err(Violation::Unexpected { packet: name }.into());
+    };
+    link.speak_to(&connect, config.topic_alias_maximum);
+    Ok(connect)
 }
 
 async fn accept<T: Transport>(
@@ -221,19 +218,16 @@ async fn exchange<T: Transport>(
             }
             Step::Failure(denied) => return Err(Refusal::Denied(denied).into()),
         }
-        step = match link.receive_packet().await? {
-            Packet::Auth(auth) => exchange.step(authority, &auth)?,
-            Packet::Disconnect(disconnect) => {
-                return Err(End::Disconnected(disconnect.reason_code));
-            }
+        let packet = link.receive_packet().await?;
+        if let Packet::Disconnect(disconnect) = packet {
+            return Err(End::Disconnected(disconnect.reason_code));
+        }
+        let name = packet.name();
+        let Packet::Auth(auth) = packet else {
             // [MQTT-3.1.2-30]
-            other => {
-                return Err(Violation::Unexpected {
-                    packet: other.name(),
-                }
-                .into());
-            }
+            return Err(Violation::Unexpected { packet: name }.into());
         };
+        step = exchange.step(authority, &auth)?;
     }
 }
 

@@ -32,7 +32,7 @@ impl Disconnect {
 
     /// The same with the cause in words.
     #[must_use]
-    pub fn because(mut self, reason: &impl ToString) -> Self {
+    pub fn because(mut self, reason: &(impl ToString + ?Sized)) -> Self {
         self.reason_string = Some(reason.to_string().into());
         self
     }

@@ -253,7 +253,7 @@ impl BrokerCollector {
         rows.gauge_in(
             &Unit::Bytes,
             "queued",
-            "Memory of messages waiting in queues",
+            "Memory of messages waiting in queues or for their acknowledgement",
             &metrics.queued_bytes.get(),
         )?;
         rows.counters(
