@@ -27,4 +27,5 @@ mod topics; // 4.7
 mod will; // 3.1.2.5
 
 mod http; // RFC 9110, 9112
+mod http2; // RFC 9113, 8441
 mod websocket; // RFC 6455

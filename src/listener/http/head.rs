@@ -4,7 +4,7 @@
 //! this would. Start at [`read`].
 
 use bytes::Bytes;
-use hyper::{StatusCode, Uri};
+use hyper::{StatusCode, Uri, Version};
 use tokio::{
     io::AsyncReadExt,
     time::{Instant, timeout_at},
@@ -24,24 +24,46 @@ pub(super) const MAX_HEADERS: usize = 256;
 /// sends it byte by byte costs no more than his lines do.
 const SMALL: usize = 4096;
 
-/// A connection whose first head is in order, or the answer to it.
-pub(super) type Opened<S> = Result<Prefixed<S>, (S, Refusal)>;
+/// A connection whose first head is not in order.
+pub(super) struct Refused<S> {
+    pub(super) stream: S,
+    /// As it is to be answered.
+    pub(super) version: Version,
+    pub(super) refusal: Refusal,
+}
 
-/// Reads the first head, within `http_header_timeout`. HTTP/2 is left to those who know it.
-pub(super) async fn read<S: Stream>(stream: Prefixed<S>, limits: &Limits) -> Opened<S> {
+/// Reads the first head, within `http_header_timeout`; of HTTP/2 what must come first.
+pub(super) async fn read<S: Stream>(
+    stream: Prefixed<S>,
+    limits: &Limits,
+) -> Result<Prefixed<S>, Refused<S>> {
     let deadline = Instant::now() + limits.http_header_timeout;
     let (mut stream, first) = stream.into_parts();
-    if detect::detect(&first) == Detected::Http2 {
-        return Ok(Prefixed::new(stream, first));
-    }
+    let is_http2 = detect::detect(&first) == Detected::Http2;
+    let version = if is_http2 {
+        Version::HTTP_2
+    } else {
+        Version::HTTP_11
+    };
     let mut head = Vec::from(first);
     let mut is_worth_parsing = true;
     loop {
         if is_worth_parsing {
-            match check(&mut head, limits.max_header_bytes) {
+            let checked = if is_http2 {
+                check_preface(&head)
+            } else {
+                check(&mut head, limits.max_header_bytes)
+            };
+            match checked {
                 Ok(true) => return Ok(Prefixed::new(stream, Bytes::from(head))),
                 Ok(false) => {}
-                Err(refusal) => return Err((stream, refusal)),
+                Err(refusal) => {
+                    return Err(Refused {
+                        stream,
+                        version,
+                        refusal,
+                    });
+                }
             }
         }
         let before = head.len();
@@ -63,8 +85,30 @@ pub(super) async fn read<S: Stream>(stream: Prefixed<S>, limits: &Limits) -> Ope
                 ),
             ),
         };
-        return Err((stream, refusal));
+        return Err(Refused {
+            stream,
+            version,
+            refusal,
+        });
     }
+}
+
+/// RFC 9113, 3.4: the preface is a text and a SETTINGS frame, and everything else a connection error. h2 would begin
+/// with any frame.
+fn check_preface(head: &[u8]) -> Result<bool, Refusal> {
+    const TEXT: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+    /// Behind the length (4.1): SETTINGS, no ACK, stream 0.
+    const SETTINGS: &[u8] = &[4, 0, 0, 0, 0, 0];
+    let (text, first_frame) = head.split_at(head.len().min(TEXT.len()));
+    let settings = first_frame.get(3..).unwrap_or_default();
+    let settings = &settings[..settings.len().min(SETTINGS.len())];
+    if TEXT.starts_with(text) && SETTINGS.starts_with(settings) {
+        return Ok(settings.len() == SETTINGS.len());
+    }
+    Err(Refusal::new(
+        StatusCode::HTTP_VERSION_NOT_SUPPORTED,
+        "the preface of HTTP/2 is malformed",
+    ))
 }
 
 /// Whether the head is whole, and in order.

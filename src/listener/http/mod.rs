@@ -21,9 +21,9 @@ use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::conn::auto,
 };
-use tokio::sync::watch;
+use tokio::{io::AsyncWriteExt, sync::watch};
 
-use self::{answer::Refusal, service::Service};
+use self::{answer::Refusal, head::Refused, service::Service};
 use super::{
     Limits, Protocols,
     detect::Prefixed,
@@ -72,10 +72,10 @@ pub(super) async fn serve<S: Stream>(stream: Prefixed<S>, visitor: Visitor) {
     let reading = head::read(stream, &visitor.limits);
     match stopping.run_until_cancelled(reading).await {
         Some(Ok(stream)) => serve_requests(stream, visitor).await,
-        Some(Err((stream, refusal))) => {
+        Some(Err(refused)) => {
             visitor.shared.metrics.http_requests.increment();
-            log_refusal(&visitor.source, &visitor.listener.name, &refusal);
-            refuse(stream, &visitor.limits, refusal).await;
+            log_refusal(&visitor.source, &visitor.listener.name, &refused.refusal);
+            refuse(refused, &visitor.limits).await;
         }
         None => {}
     }
@@ -124,11 +124,26 @@ fn log_refusal(source: &Source, listener: &str, refusal: &Refusal) {
 }
 
 /// Answers a request that could not be read, and ends the connection.
-async fn refuse<S: Stream>(stream: S, limits: &Limits, refusal: Refusal) {
+async fn refuse<S: Stream>(refused: Refused<S>, limits: &Limits) {
+    let Refused {
+        mut stream,
+        version,
+        refusal,
+    } = refused;
+    if version == Version::HTTP_2 {
+        // SETTINGS, and GOAWAY with PROTOCOL_ERROR for stream 0 (RFC 9113, 3.4 and 5.4.1).
+        let last = b"\0\0\0\x04\0\0\0\0\0\0\0\x08\x07\0\0\0\0\0\0\0\0\0\0\0\0\x01";
+        let sending = async {
+            stream.write_all(last).await?;
+            stream.flush().await
+        };
+        let _ = tokio::time::timeout(FAREWELL, sending).await;
+        return super::stream::end(&mut stream).await;
+    }
     // One that can be read takes its place.
     let stream = Prefixed::new(stream, Bytes::from_static(b"GET / HTTP/1.0\r\n\r\n"));
     answer_once(stream, limits, move |_| {
-        refusal.clone().into_response(Version::HTTP_11)
+        refusal.clone().into_response(version)
     })
     .await;
 }
@@ -137,7 +152,7 @@ async fn refuse<S: Stream>(stream: S, limits: &Limits, refusal: Refusal) {
 pub(super) async fn redirect_to_tls<S: Stream>(stream: Prefixed<S>, limits: &Limits) {
     match head::read(stream, limits).await {
         Ok(stream) => answer_once(stream, limits, redirect).await,
-        Err((stream, refusal)) => refuse(stream, limits, refusal).await,
+        Err(refused) => refuse(refused, limits).await,
     }
 }
 

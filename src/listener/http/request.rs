@@ -23,6 +23,10 @@ pub(super) fn check(head: &Parts, is_secure: bool, max_header_bytes: usize) -> R
     if header_bytes > max_header_bytes {
         return Err(Refusal::too_large(max_header_bytes));
     }
+    if head.uri.path() == "*" && head.method != Method::OPTIONS {
+        let text = "only OPTIONS is for the server as a whole";
+        return Err(Refusal::bad_request(text));
+    }
     if head.version != Version::HTTP_2 {
         check_target(&head.method, &head.uri, is_secure)?;
     }
@@ -36,7 +40,7 @@ fn check_target(method: &Method, target: &Uri, is_secure: bool) -> Result<(), Re
         return Ok(());
     }
     match (target.scheme(), target.path()) {
-        (None, "*") if method == Method::OPTIONS => Ok(()),
+        (None, "*") => Ok(()),
         (None, path) if path.starts_with('/') && target.authority().is_none() => Ok(()),
         (None, _) => Err(Refusal::bad_request(
             "the target of a request is a path that begins with a slash, or a whole address",
