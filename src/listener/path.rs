@@ -98,7 +98,7 @@ impl Visitor {
         let arrived = stopping.run_until_cancelled(arriving).await;
         drop(handshake);
         match arrived.unwrap_or(Err(TurnedAway::Stopping)) {
-            Ok(Arrival::Mqtt(stream)) => self.serve_mqtt(stream).await,
+            Ok(Arrival::Mqtt(stream)) => self.serve_mqtt(stream),
             Ok(Arrival::Http(stream)) => Box::pin(http::serve(stream, self)).await,
             Err(reason) => self.turn_away(&reason),
         }
@@ -110,13 +110,14 @@ impl Visitor {
         let arrived = stopping.run_until_cancelled(arriving).await;
         drop(handshake);
         match arrived.unwrap_or(Err(TurnedAway::Stopping)) {
-            Ok(Arrival::Mqtt(stream)) => self.serve_mqtt(stream).await,
+            Ok(Arrival::Mqtt(stream)) => self.serve_mqtt(stream),
             Ok(Arrival::Http(stream)) => Box::pin(http::serve(stream, self)).await,
             Err(reason) => self.turn_away(&reason),
         }
     }
 
-    async fn serve_mqtt<S: Stream>(self, stream: S) {
+    /// Hands the stream to a task of its own, which is as small as a connection can be: what the way in took is freed.
+    fn serve_mqtt<S: Stream>(self, stream: S) {
         let peer = Peer {
             source: self.source,
             listener: self.listener.name.clone(),
@@ -129,10 +130,13 @@ impl Visitor {
             max_keep_alive: None,
             refusal: self.refusal,
         };
-        let broker = self.shared.broker.clone();
-        drop((self.shared, self.config, self.limits));
-        let _admission = self.admission;
-        connection::serve(StreamTransport::new(stream, Bytes::new()), peer, broker).await;
+        let admission = self.admission;
+        let transport = StreamTransport::new(stream, Bytes::new());
+        let served = connection::serve(transport, peer, self.shared.broker.clone());
+        self.shared.connections.spawn(async move {
+            served.await;
+            drop(admission);
+        });
     }
 
     async fn arrive_plain<S: Stream>(

@@ -48,8 +48,17 @@ const FAREWELL: Duration = Duration::from_secs(1);
 const NEVER: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// Serves one client from its first byte to its last.
-pub async fn serve<T: Transport>(transport: T, peer: Peer, broker: Arc<Broker>) {
-    let mut link = Link::new(transport, &broker);
+pub fn serve<T: Transport>(
+    transport: T,
+    peer: Peer,
+    broker: Arc<Broker>,
+) -> impl Future<Output = ()> + Send {
+    // Boxed here: a future keeps room for its arguments beside what it makes of them, and a TLS stream takes 1.2 kB.
+    let link = Box::new(Link::new(transport, &broker));
+    serve_link(link, peer, broker)
+}
+
+async fn serve_link<T: Transport>(mut link: Box<Link<T>>, peer: Peer, broker: Arc<Broker>) {
     let mailbox = Arc::new(Mailbox::default());
     // Boxed: what opening a connection needs, TLS certificates and passwords of which the steady state knows nothing,
     // is freed with it.

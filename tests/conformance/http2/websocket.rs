@@ -223,7 +223,9 @@ async fn a_drain_closes_every_web_socket() {
                         .await;
                 }
                 if frame.kind == PING && frame.flags == 0 {
-                    http2.write(&super::frame(PING, ACK, 0, &frame.payload)).await;
+                    http2
+                        .write(&super::frame(PING, ACK, 0, &frame.payload))
+                        .await;
                 }
             }
             assert!(is_announced);
