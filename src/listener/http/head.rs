@@ -29,6 +29,8 @@ pub(super) struct Refused<S> {
     pub(super) stream: S,
     /// As it is to be answered.
     pub(super) version: Version,
+    /// The answer to HEAD has no body (RFC 9110, 9.3.2).
+    pub(super) is_head: bool,
     pub(super) refusal: Refusal,
 }
 
@@ -47,7 +49,7 @@ pub(super) async fn read<S: Stream>(
     };
     let mut head = Vec::from(first);
     let mut is_worth_parsing = true;
-    loop {
+    let refusal = loop {
         if is_worth_parsing {
             let checked = if is_http2 {
                 check_preface(&head)
@@ -58,18 +60,14 @@ pub(super) async fn read<S: Stream>(
                 Ok(true) => return Ok(Prefixed::new(stream, Bytes::from(head))),
                 Ok(false) => {}
                 Err(refusal) => {
-                    return Err(Refused {
-                        stream,
-                        version,
-                        refusal,
-                    });
+                    break refusal;
                 }
             }
         }
         let before = head.len();
         head.reserve(2048);
         let read = timeout_at(deadline, stream.read_buf(&mut head)).await;
-        let refusal = match read {
+        break match read {
             Ok(Ok(1..)) => {
                 is_worth_parsing = head.len() <= SMALL
                     || head.len() > 2 * limits.max_header_bytes
@@ -85,12 +83,14 @@ pub(super) async fn read<S: Stream>(
                 ),
             ),
         };
-        return Err(Refused {
-            stream,
-            version,
-            refusal,
-        });
-    }
+    };
+    let is_head = head.trim_ascii_start().starts_with(b"HEAD ");
+    Err(Refused {
+        stream,
+        version,
+        is_head,
+        refusal,
+    })
 }
 
 /// RFC 9113, 3.4: the preface is a text and a SETTINGS frame, and everything else a connection error. h2 would begin

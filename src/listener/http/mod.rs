@@ -128,6 +128,7 @@ async fn refuse<S: Stream>(refused: Refused<S>, limits: &Limits) {
     let Refused {
         mut stream,
         version,
+        is_head,
         refusal,
     } = refused;
     if version == Version::HTTP_2 {
@@ -141,7 +142,12 @@ async fn refuse<S: Stream>(refused: Refused<S>, limits: &Limits) {
         return super::stream::end(&mut stream).await;
     }
     // One that can be read takes its place.
-    let stream = Prefixed::new(stream, Bytes::from_static(b"GET / HTTP/1.0\r\n\r\n"));
+    let substitute: &[u8] = if is_head {
+        b"HEAD / HTTP/1.1\r\n\r\n"
+    } else {
+        b"GET / HTTP/1.1\r\n\r\n"
+    };
+    let stream = Prefixed::new(stream, Bytes::from_static(substitute));
     answer_once(stream, limits, move |_| {
         refusal.clone().into_response(version)
     })

@@ -55,12 +55,18 @@ pub(super) enum Refusal {
     Stopping,
 }
 
+/// The peer broke what lies under MQTT, as the contract of `Transport::receive` says it.
+fn is_of_framing(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::InvalidData
+}
+
 impl End {
     /// A short name for metrics and logs.
-    pub(super) const fn name(&self) -> &'static str {
+    pub(super) fn name(&self) -> &'static str {
         match self {
             Self::Disconnected(_) => "client_disconnect",
             Self::Closed => "closed",
+            Self::Network(error) if is_of_framing(error) => "framing",
             Self::Network(_) => "network",
             Self::Malformed(_) => "malformed",
             Self::Violation(Violation::KeepAliveTimeout { .. }) => "keep_alive",
@@ -180,6 +186,7 @@ impl fmt::Display for End {
                 *code as u8
             ),
             Self::Closed => f.write_str("closed by the client without DISCONNECT"),
+            Self::Network(error) if is_of_framing(error) => error.fmt(f),
             Self::Network(error) => write!(f, "the network failed: {error}"),
             Self::Malformed(error) => error.fmt(f),
             Self::Violation(violation) => violation.fmt(f),

@@ -9,6 +9,7 @@ async fn malformed_heads_are_refused() {
         for request in [
             // 3: the request line.
             &b"GET / HTTP/1.1 \r\nHost: a\r\n\r\n"[..],
+            b"HEAD  / HTTP/1.1\r\nHost: a\r\n\r\n",
             b"GET  / HTTP/1.1\r\nHost: a\r\n\r\n",
             b"GET /  HTTP/1.1\r\nHost: a\r\n\r\n",
             b"GET / / HTTP/1.1\r\nHost: a\r\n\r\n",

@@ -49,6 +49,7 @@ async fn prefaces() {
 }
 
 /// 4, 6: frames of a wrong size, on a wrong stream, with values that may not be.
+#[expect(clippy::too_many_lines, reason = "a table")]
 #[tokio::test]
 async fn frames_that_break_the_protocol() {
     let headers = || frame(HEADERS, END_HEADERS, 1, &get(&[]));

@@ -59,6 +59,7 @@ async fn expect_open(raw: &mut Raw) {
 }
 
 /// 5.1 to 5.5: each breaks the protocol, and the connection fails with the code that says how.
+#[expect(clippy::too_many_lines, reason = "a table")]
 #[tokio::test]
 async fn frames_that_break_the_protocol() {
     let long = |first: u8, length: [u8; 8]| [&[first, 0xff][..], &length, &[1, 2, 3, 4]].concat();
