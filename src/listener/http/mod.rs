@@ -63,21 +63,30 @@ const MAX_STREAMS: u32 = 100;
 /// streams of a connection together may have as many each, 6 MiB, so that none can take the room of the others.
 const STREAM_WINDOW: u32 = 64 * 1024;
 
+/// For a request that is on its way when the server stops, so that it gets an answer.
+const GRACE: Duration = Duration::from_millis(500);
+
 /// How long an HTTP connection may take to end once it has been asked to.
 const FAREWELL: Duration = Duration::from_secs(2);
 
 /// Serves HTTP on a stream until it ends, is idle for too long, or the server stops.
 pub(super) async fn serve<S: Stream>(stream: Prefixed<S>, visitor: Visitor) {
     let stopping = visitor.shared.stopping.clone();
-    let reading = head::read(stream, &visitor.limits);
-    match stopping.run_until_cancelled(reading).await {
-        Some(Ok(stream)) => serve_requests(stream, visitor).await,
-        Some(Err(refused)) => {
+    let stopped = async {
+        stopping.cancelled().await;
+        tokio::time::sleep(GRACE).await;
+    };
+    let read = tokio::select! {
+        read = head::read(stream, &visitor.limits) => read,
+        () = stopped => return,
+    };
+    match read {
+        Ok(stream) => serve_requests(stream, visitor).await,
+        Err(refused) => {
             visitor.shared.metrics.http_requests.increment();
             log_refusal(&visitor.source, &visitor.listener.name, &refused.refusal);
             refuse(refused, &visitor.limits).await;
         }
-        None => {}
     }
 }
 

@@ -68,10 +68,6 @@ impl Encoder {
     ///
     /// # Errors
     /// The packet is too large for the peer; nothing was appended.
-    #[expect(
-        clippy::wildcard_enum_match_arm,
-        reason = "a new packet has the usual form"
-    )]
     pub fn encode(&mut self, packet: &Packet, frames: &mut Frames) -> Result<(), EncodeError> {
         match packet {
             Packet::Publish(publish) => self.publish(publish, frames),

@@ -1,10 +1,5 @@
 //! From the first byte to CONNACK: CONNECT, authentication, the session (MQTT 5, 3.1.4).
 
-#![expect(
-    clippy::wildcard_enum_match_arm,
-    reason = "before CONNACK two packets have a place, and every other one has none"
-)]
-
 use std::{
     sync::Arc,
     time::{Duration, Instant},

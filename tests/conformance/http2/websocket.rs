@@ -176,8 +176,16 @@ async fn messages_above_the_windows() {
             (remaining / 16_384) as u8,
         ];
         let packet = [&head[..], b"\x00\x01t", &vec![7; 200_000]].concat();
+        // The server opens its window as it takes what has come.
+        let mut window = 0;
         for piece in websocket_frame(0x82, &packet).chunks(16_384) {
             http2.write(&frame(DATA, 0, 1, piece)).await;
+            window += piece.len();
+            while window > 32_768 {
+                let update = http2.frame_of(WINDOW_UPDATE, 1).await.payload;
+                let opened: [u8; 4] = update.try_into().expect("four bytes");
+                window = window.saturating_sub(u32::from_be_bytes(opened) as usize);
+            }
         }
         // Nothing beyond the window of 65,535, of which 11 are used, until it is opened.
         let mut received = Vec::new();
