@@ -47,6 +47,19 @@ pub enum Closing {
     TryAgainLater(Box<str>),
 }
 
+impl Closing {
+    /// Why, in words; empty where there is nothing to say.
+    #[must_use]
+    pub fn reason(&self) -> &str {
+        match self {
+            Self::Normal | Self::GoingAway => "",
+            Self::ProtocolError(reason) | Self::Refused(reason) | Self::TryAgainLater(reason) => {
+                reason
+            }
+        }
+    }
+}
+
 /// Who stands at the other end of a transport, and how it came here.
 #[derive(Clone, Debug)]
 pub struct Peer {

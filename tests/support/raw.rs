@@ -118,15 +118,6 @@ impl Raw {
         assert!(rest.is_empty(), "{:?}", rest.escape_ascii().to_string());
     }
 
-    /// Nothing comes, and the stream stays open, for a while.
-    pub async fn expect_silence(&mut self) {
-        assert_eq!(self.buffer, b"");
-        let mut byte = [0];
-        let read = self.stream.read(&mut byte);
-        let silence = tokio::time::timeout(Duration::from_millis(100), read).await;
-        assert!(silence.is_err(), "{silence:?} {byte:?}");
-    }
-
     /// The head of the next answer of HTTP/1, with the body that goes with it; `None` where the stream ends.
     pub async fn try_answer(&mut self, method: &str) -> Option<Answer> {
         let end = loop {

@@ -164,7 +164,7 @@ impl Open {
         };
         visitor.shared.metrics.connect_refused.add("origin", 1);
         tracing::info!(code = "websocket.refused", source = %peer.source, listener = %peer.listener,
-            "connection ended: {refusal:?}");
+            "connection ended: {}", refusal.reason());
         Box::pin(async move { transport.close(refusal).await })
     }
 }

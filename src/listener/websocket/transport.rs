@@ -196,7 +196,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Transport for WebSocketTransport<
     }
 
     async fn close(&mut self, closing: Closing) {
-        let (code, reason) = close_code(&closing);
+        let (code, reason) = (close_code(&closing), closing.reason());
         self.outgoing.close(frame::close_payload(code, reason));
         let handshake = async {
             poll_fn(|cx| self.poll_outgoing(cx)).await?;
@@ -210,12 +210,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Transport for WebSocketTransport<
     }
 }
 
-fn close_code(closing: &Closing) -> (u16, &str) {
+const fn close_code(closing: &Closing) -> u16 {
     match closing {
-        Closing::Normal => (1000, ""),
-        Closing::GoingAway => (1001, ""),
-        Closing::ProtocolError(reason) => (1002, reason),
-        Closing::Refused(reason) => (1008, reason),
-        Closing::TryAgainLater(reason) => (1013, reason),
+        Closing::Normal => 1000,
+        Closing::GoingAway => 1001,
+        Closing::ProtocolError(_) => 1002,
+        Closing::Refused(_) => 1008,
+        Closing::TryAgainLater(_) => 1013,
     }
 }

@@ -18,6 +18,7 @@ use std::{
 use tracing::{Event, Subscriber, span};
 use tracing_subscriber::{
     EnvFilter, Layer, Registry,
+    filter::ParseError,
     fmt::{
         format::Writer,
         time::{FormatTime, SystemTime},
@@ -79,7 +80,15 @@ pub fn check_filter(filter: &str) -> Result<(), InvalidFilter> {
 }
 
 fn parse(filter: &str) -> Result<EnvFilter, InvalidFilter> {
-    EnvFilter::try_new(filter).map_err(|error| InvalidFilter(error.to_string()))
+    let filter = EnvFilter::try_new(filter).map_err(|error| InvalidFilter(error.to_string()))?;
+    if filter.to_string().contains("rustls") {
+        return Ok(filter);
+    }
+    // It warns of what peers send, without saying who; whoever wants to know names it.
+    let silent = "rustls=error"
+        .parse()
+        .map_err(|error: ParseError| InvalidFilter(error.to_string()))?;
+    Ok(filter.add_directive(silent))
 }
 
 impl LogHandle {
