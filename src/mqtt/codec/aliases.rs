@@ -8,9 +8,16 @@ use crate::{message::TopicName, mqtt::packet::ReasonCode};
 /// Shorter topics are sent as they are: the alias itself takes three bytes, and the first time a topic as well.
 const WORTH_AN_ALIAS: usize = 8;
 
-/// What the peer has named. Holds at most the maximum it was told, and as many topics.
+/// Bytes of topics that the aliases of one direction may hold: two of the greatest length, or a thousand of 130 bytes.
+/// Without it 32 aliases of the greatest length hold 2 MiB for one client, and 65,535 of them 4 GiB.
+const MAX_BYTES: usize = 128 * 1024;
+
+/// What the peer has named. Holds at most the maximum it was told, and [`MAX_BYTES`] of topics.
 #[derive(Debug, Default)]
-pub(super) struct IncomingAliases(Vec<Option<TopicName>>);
+pub(super) struct IncomingAliases {
+    topics: Vec<Option<TopicName>>,
+    bytes: usize,
+}
 
 impl IncomingAliases {
     /// The peer names a topic [MQTT-3.3.2-12].
@@ -22,17 +29,25 @@ impl IncomingAliases {
     ) -> Result<(), DecodeError> {
         check(alias, maximum)?;
         let at = usize::from(alias) - 1;
-        if self.0.len() <= at {
-            self.0.resize(at + 1, None);
+        if self.topics.len() <= at {
+            self.topics.resize(at + 1, None);
         }
-        self.0[at] = Some(topic.clone());
-        Ok(())
+        let replaced = self.topics[at].replace(topic.clone());
+        self.bytes -= replaced.map_or(0, |topic| topic.as_str().len());
+        self.bytes += topic.as_str().len();
+        if self.bytes <= MAX_BYTES {
+            return Ok(());
+        }
+        Err(DecodeError::new(
+            ReasonCode::QuotaExceeded,
+            format!("the topics of all topic aliases have more than {MAX_BYTES} bytes"),
+        ))
     }
 
     /// The topic that was named.
     pub(super) fn topic(&self, alias: u16, maximum: u16) -> Result<TopicName, DecodeError> {
         check(alias, maximum)?;
-        let topic = self.0.get(usize::from(alias) - 1).cloned().flatten();
+        let topic = self.topics.get(usize::from(alias) - 1).cloned().flatten();
         topic.ok_or_else(|| {
             DecodeError::protocol(format!(
                 "topic alias {alias} was not set on this connection"
@@ -57,6 +72,7 @@ fn check(alias: u16, maximum: u16) -> Result<(), DecodeError> {
 pub(super) struct OutgoingAliases {
     maximum: u16,
     by_topic: HashMap<TopicName, u16>,
+    bytes: usize,
 }
 
 /// How a topic is sent.
@@ -75,6 +91,7 @@ impl OutgoingAliases {
         Self {
             maximum,
             by_topic: HashMap::new(),
+            bytes: 0,
         }
     }
 
@@ -86,6 +103,9 @@ impl OutgoingAliases {
         if let Some(alias) = self.by_topic.get(topic) {
             return Alias::Known(*alias);
         }
+        if self.bytes + topic.as_str().len() > MAX_BYTES {
+            return Alias::None;
+        }
         match u16::try_from(self.by_topic.len()) {
             Ok(used) if used < self.maximum => Alias::New(used + 1),
             Ok(_) | Err(_) => Alias::None,
@@ -95,7 +115,42 @@ impl OutgoingAliases {
     /// The packet with this choice is on its way.
     pub(super) fn keep(&mut self, topic: &TopicName, alias: Alias) {
         if let Alias::New(alias) = alias {
+            self.bytes += topic.as_str().len();
             self.by_topic.insert(topic.clone(), alias);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A quarter of what may be held.
+    fn long(letter: &str) -> TopicName {
+        TopicName::parse(&letter.repeat(MAX_BYTES / 4)).expect("a topic name")
+    }
+
+    #[test]
+    fn incoming_topics_have_a_limit_in_bytes() {
+        let mut aliases = IncomingAliases::default();
+        for alias in 1..=4 {
+            aliases.set(alias, &long("a"), 10).expect("at the limit");
+        }
+        aliases.set(4, &long("b"), 10).expect("in its own place");
+        let short = TopicName::parse("a").expect("a topic name");
+        let error = aliases.set(5, &short, 10).expect_err("one byte beyond");
+        assert_eq!(error.reason_code(), ReasonCode::QuotaExceeded);
+    }
+
+    #[test]
+    fn outgoing_topics_beyond_the_limit_in_bytes_get_no_alias() {
+        let mut aliases = OutgoingAliases::new(10);
+        for (at, letter) in ["a", "b", "c", "d"].into_iter().enumerate() {
+            let alias = Alias::New(at as u16 + 1);
+            assert_eq!(aliases.choose(&long(letter)), alias);
+            aliases.keep(&long(letter), alias);
+        }
+        assert_eq!(aliases.choose(&long("e")), Alias::None);
+        assert_eq!(aliases.choose(&long("d")), Alias::Known(4));
     }
 }
