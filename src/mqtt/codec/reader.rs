@@ -8,6 +8,7 @@ use super::error::DecodeError;
 use crate::mqtt::packet::PacketId;
 
 /// The rest of a packet, or of its properties.
+#[derive(Clone)]
 pub(super) struct Reader<'a> {
     rest: &'a [u8],
     /// The packet, for messages.

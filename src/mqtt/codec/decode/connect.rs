@@ -73,13 +73,7 @@ fn version(reader: &mut Reader<'_>) -> Result<ProtocolVersion, DecodeError> {
         (b"MQTT", 4) => Ok(ProtocolVersion::V3_1_1),
         (b"MQTT", 5) => Ok(ProtocolVersion::V5),
         _ => {
-            // [MQTT-3.1.2-2] In the form of the newest version that such a client can know. Bridges of mosquitto set
-            // the highest bit.
-            let answer = if name == b"MQTT" && level & 0x7F > 5 {
-                ProtocolVersion::V5
-            } else {
-                ProtocolVersion::V3_1_1
-            };
+            let answer = version_of_layout(reader);
             let error = DecodeError::new(
                 ReasonCode::UnsupportedProtocolVersion,
                 format!("protocol version {level} is none of 3 (MQIsdp), 4 and 5"),
@@ -87,6 +81,43 @@ fn version(reader: &mut Reader<'_>) -> Result<ProtocolVersion, DecodeError> {
             Err(error.answered(answer))
         }
     }
+}
+
+/// The version whose layout follows a level that does not exist, so that its sender can read the answer: 0x01 as MQTT
+/// 3.1.1 demands [MQTT-3.1.2-2], 0x84 only where there are properties, which MQTT 3 does not have.
+fn version_of_layout(after_level: &Reader<'_>) -> ProtocolVersion {
+    let fits = |is_v5| skip_to_end(&mut after_level.clone(), is_v5).is_ok();
+    if fits(true) && !fits(false) {
+        ProtocolVersion::V5
+    } else {
+        ProtocolVersion::V3_1_1
+    }
+}
+
+fn skip_to_end(reader: &mut Reader<'_>, is_v5: bool) -> Result<(), DecodeError> {
+    let skip_properties = |reader: &mut Reader<'_>| {
+        let length = if is_v5 {
+            reader.variable("property length")?
+        } else {
+            0
+        };
+        reader.take(length as usize, "properties").map(|_| ())
+    };
+    let flags = Flags(reader.u8("connect flags")?);
+    reader.u16("keep alive")?;
+    skip_properties(reader)?;
+    reader.binary("client identifier")?;
+    if flags.has(WILL) {
+        skip_properties(reader)?;
+        reader.binary("will topic")?;
+        reader.binary("will payload")?;
+    }
+    for (bit, what) in [(USER_NAME, "user name"), (PASSWORD, "password")] {
+        if flags.has(bit) {
+            reader.binary(what)?;
+        }
+    }
+    reader.finish()
 }
 
 fn rest(

@@ -241,7 +241,19 @@ fn silence_or_an_answer_before_connect() {
             b"\x10\x0D\x00\x04MQTT\x03\x02\x00\x00\x00\x01a",
             Some(V3_1_1),
         ),
-        (b"\x10\x0D\x00\x04MQTT\x06\x02\x00\x00\x00\x01a", Some(V5)),
+        // Answered in the layout that the packet has.
+        (
+            b"\x10\x0D\x00\x04MQTT\x06\x02\x00\x00\x00\x01a",
+            Some(V3_1_1),
+        ),
+        (
+            b"\x10\x0E\x00\x04MQTT\x06\x02\x00\x00\x00\x00\x01a",
+            Some(V5),
+        ),
+        (
+            b"\x10\x16\x00\x04MQTT\x00\xC6\x00\x00\x00\x01a\x00\x01w\x00\x00\x00\x01u\x00\x00",
+            Some(V3_1_1),
+        ),
         (b"\x10\x0D\x00\x04MQTT\x04\x03\x00\x00\x00\x01a", None),
         (
             b"\x10\x0C\x00\x04MQTT\x04\x00\x00\x00\x00\x00",
