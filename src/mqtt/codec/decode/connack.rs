@@ -9,7 +9,7 @@ use crate::{
             properties::{self, Properties, Property},
             reader::Reader,
         },
-        packet::{ConnAck, ReasonCode},
+        packet::{ConnAck, ProtocolVersion, ReasonCode},
     },
 };
 
@@ -17,7 +17,11 @@ pub(super) fn connack(
     reader: &mut Reader<'_>,
     context: &Context<'_>,
 ) -> Result<ConnAck, DecodeError> {
-    let flags = reader.u8("acknowledge flags")?;
+    let mut flags = reader.u8("acknowledge flags")?;
+    if context.version == ProtocolVersion::V3_1 {
+        // The byte is not used there (3.1, 3.2).
+        flags = 0;
+    }
     if flags & 0xFE != 0 {
         // [MQTT-3.2.2-1]
         return Err(DecodeError::malformed(

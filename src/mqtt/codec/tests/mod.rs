@@ -392,3 +392,12 @@ fn an_idle_decoder_holds_no_bytes() {
 fn id(value: u16) -> PacketId {
     PacketId::new(value).expect("not zero")
 }
+
+/// MQTT 3.1, 3.2: the byte before the return code is not used.
+#[test]
+fn mqtt_3_1_has_no_session_present() {
+    let mut decoder = Decoder::for_client(ProtocolVersion::V3_1, LIMITS);
+    let expected = ConnAck::new(false, ReasonCode::Success);
+    let read = decode(&mut decoder, b"\x20\x02\x01\x00");
+    assert_eq!(read, Ok(Some(Packet::ConnAck(Box::new(expected)))));
+}
