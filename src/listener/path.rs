@@ -97,11 +97,8 @@ impl Visitor {
         let arriving = Box::pin(self.arrive_plain(stream));
         let arrived = stopping.run_until_cancelled(arriving).await;
         drop(handshake);
-        match arrived.unwrap_or(Err(TurnedAway::Stopping)) {
-            Ok(Arrival::Mqtt(stream)) => self.serve_mqtt(stream),
-            Ok(Arrival::Http(stream)) => Box::pin(http::serve(stream, self)).await,
-            Err(reason) => self.turn_away(&reason),
-        }
+        self.let_in(arrived.unwrap_or(Err(TurnedAway::Stopping)))
+            .await;
     }
 
     async fn serve_tls<S: Stream>(mut self, stream: S, handshake: Handshake) {
@@ -109,7 +106,12 @@ impl Visitor {
         let arriving = Box::pin(self.arrive_tls(stream));
         let arrived = stopping.run_until_cancelled(arriving).await;
         drop(handshake);
-        match arrived.unwrap_or(Err(TurnedAway::Stopping)) {
+        self.let_in(arrived.unwrap_or(Err(TurnedAway::Stopping)))
+            .await;
+    }
+
+    async fn let_in<S: Stream>(self, arrived: Result<Arrival<Prefixed<S>>, TurnedAway>) {
+        match arrived {
             Ok(Arrival::Mqtt(stream)) => self.serve_mqtt(stream),
             Ok(Arrival::Http(stream)) => Box::pin(http::serve(stream, self)).await,
             Err(reason) => self.turn_away(&reason),

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use gatemq::{
     message::QoS,
-    mqtt::packet::{Acknowledgement, Connect, Packet, ProtocolVersion, ReasonCode},
+    mqtt::packet::{Acknowledgement, Connect, Disconnect, Packet, ProtocolVersion, ReasonCode},
 };
 
 use crate::support::{Broker, Carrier, Client, connect, message, until, within};
@@ -258,4 +258,27 @@ async fn who_does_not_read_is_taken_over_as_well() {
         begin.elapsed()
     );
     drop(stuck);
+}
+
+/// A client that says DISCONNECT and comes back at once has said it: on two cores its new connection may be read first.
+#[tokio::test]
+async fn what_was_said_before_a_takeover_counts() {
+    const ROUNDS: u32 = 100;
+    for carrier in [Carrier::Tcp, Carrier::Wss] {
+        let broker = Broker::start_with("threads = 2\n").over(carrier);
+        for round in 0..ROUNDS {
+            let mut client = broker.connect(persistent(ProtocolVersion::V5)).await;
+            let mut next = broker.client(ProtocolVersion::V5).await;
+            let mut goodbye = Disconnect::new(ReasonCode::Success);
+            goodbye.session_expiry_interval = Some(0);
+            client.send(&Packet::Disconnect(goodbye)).await;
+            let answer = next.expect_accepted(persistent(ProtocolVersion::V5)).await;
+            assert!(!answer.session_present, "round {round} over {carrier:?}");
+            client.expect_end().await;
+            let mut goodbye = Disconnect::new(ReasonCode::Success);
+            goodbye.session_expiry_interval = Some(0);
+            next.send(&Packet::Disconnect(goodbye)).await;
+            next.expect_end().await;
+        }
+    }
 }

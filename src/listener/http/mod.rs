@@ -64,7 +64,7 @@ const MAX_STREAMS: u32 = 100;
 const STREAM_WINDOW: u32 = 64 * 1024;
 
 /// For a request that is on its way when the server stops, so that it gets an answer.
-const GRACE: Duration = Duration::from_millis(500);
+const GRACE: Duration = Duration::from_secs(1);
 
 /// How long an HTTP connection may take to end once it has been asked to.
 const FAREWELL: Duration = Duration::from_secs(2);
@@ -101,6 +101,8 @@ async fn serve_requests<S: Stream>(stream: Prefixed<S>, visitor: Visitor) {
     let connection = builder.serve_connection_with_upgrades(stream, service);
     let mut connection = std::pin::pin!(connection);
     let ended = tokio::select! {
+        // The request whose head has been read comes before the stop.
+        biased;
         ended = connection.as_mut() => Some(ended),
         () = stopping.cancelled() => None,
         () = idle(&mut activity, idle_timeout) => None,

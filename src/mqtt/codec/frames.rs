@@ -8,6 +8,9 @@ use bytes::Bytes;
 /// costs about what copying 4 KiB costs.
 pub(super) const SHARED_FROM: usize = 4096;
 
+/// Pieces that wait to be written. Behind a slow reader small packets are joined instead of becoming a piece each.
+const MAX_PIECES: usize = 64;
+
 /// Bytes to be written, in order. Small packets lie one behind the other; large payloads are shared, not copied.
 /// Once everything is taken it holds no buffer.
 #[derive(Debug, Default)]
@@ -29,9 +32,10 @@ impl Frames {
         self.last.len() + self.whole.iter().map(Bytes::len).sum::<usize>()
     }
 
-    /// Everything, for the transport to take from.
+    /// What is next to be written, for the transport to take from: everything, unless that is very many pieces.
+    /// Nothing is left where this is empty.
     pub fn finish(&mut self) -> &mut VecDeque<Bytes> {
-        if !self.last.is_empty() {
+        if !self.last.is_empty() && self.whole.len() < MAX_PIECES {
             self.whole.push_back(std::mem::take(&mut self.last).into());
         } else if self.whole.is_empty() {
             self.whole = VecDeque::new();

@@ -108,11 +108,10 @@ impl<T: Transport> Link<T> {
 
     /// Writes what has been encoded.
     pub(super) async fn flush(&mut self) -> io::Result<()> {
-        let frames = self.frames.finish();
         loop {
             // Also where nothing is left: the transport may have taken more than it has written.
-            self.transport.send(frames).await?;
-            if frames.is_empty() {
+            self.transport.send(self.frames.finish()).await?;
+            if self.frames.is_empty() {
                 return Ok(());
             }
         }

@@ -11,7 +11,7 @@ use std::{
     future::{Future, poll_fn},
     pin::{Pin, pin},
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::{Duration, Instant},
 };
 
@@ -40,6 +40,9 @@ const HIGH_WATER: usize = 64 * 1024;
 
 /// Packets of one client that are taken before others have their turn on the same core.
 const BATCH: usize = 64;
+
+/// Reads of what had arrived when a connection is asked to end: a megabyte at most.
+const LAST_READS: usize = 16;
 
 /// For the last packet and the end of the stream; whoever takes longer has lost interest.
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -143,6 +146,7 @@ impl<T: Transport> Client<'_, T> {
     async fn turn(&mut self, mut timer: Pin<&mut Sleep>) -> Result<(), End> {
         let now = now();
         if let Some(request) = self.mailbox.requested() {
+            self.take_last_packets(now).await?;
             return Err(request.into());
         }
         for commit in self.mailbox.take_commits() {
@@ -179,6 +183,27 @@ impl<T: Transport> Client<'_, T> {
             }
             Event::Sent | Event::Letter => Ok(()),
         }
+    }
+
+    /// Takes what had arrived before the connection was asked to end: a client that says DISCONNECT and comes back at once
+    /// may be taken over by itself on another core before its DISCONNECT was read.
+    async fn take_last_packets(&mut self, now: Instant) -> Result<(), End> {
+        // Until the runtime has looked at its sockets.
+        tokio::task::yield_now().await;
+        for _ in 0..LAST_READS {
+            while self.take_packets(now)? {}
+            if !self.session.wants_input() || !self.has_room() {
+                break;
+            }
+            let received = poll_fn(|cx| Poll::Ready(pin!(self.link.transport.receive()).poll(cx)));
+            match received.await {
+                Poll::Ready(Ok(Some(bytes))) => self.link.push(bytes),
+                Poll::Ready(Ok(None)) => return Err(End::Closed),
+                Poll::Ready(Err(error)) => return Err(End::Network(error)),
+                Poll::Pending => break,
+            }
+        }
+        Ok(())
     }
 
     /// Takes packets that have arrived; `true` where more may be there.
@@ -265,14 +290,13 @@ impl<T: Transport> Client<'_, T> {
 
     /// Ready once everything is out.
     fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), End>> {
-        if self.link.frames.is_empty() && !self.is_sending {
-            return Poll::Ready(Ok(()));
+        while self.is_sending || !self.link.frames.is_empty() {
+            self.is_sending = true;
+            let frames = self.link.frames.finish();
+            ready!(pin!(self.link.transport.send(frames)).poll(cx)).map_err(End::Network)?;
+            self.is_sending = false;
         }
-        self.is_sending = true;
-        let frames = self.link.frames.finish();
-        let sent = pin!(self.link.transport.send(frames)).poll(cx);
-        self.is_sending = sent.is_pending();
-        sent.map_err(End::Network)
+        Poll::Ready(Ok(()))
     }
 
     /// Carries out what the session wants done.

@@ -72,7 +72,7 @@ pub(super) async fn open<T: Transport>(
 /// While the server stops, a connection that has not even said CONNECT is not waited for.
 async fn silent_stop(broker: &Broker) {
     /// For a CONNECT that is on its way, so that it gets an answer.
-    const GRACE: Duration = Duration::from_millis(500);
+    const GRACE: Duration = Duration::from_secs(1);
     broker.stopping.cancelled().await;
     tokio::time::sleep(GRACE).await;
 }
