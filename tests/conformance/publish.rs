@@ -198,7 +198,7 @@ async fn retain_handling() {
 async fn messages_expire() {
     each(async |broker| {
         let mut client = broker.connect(connect(V5, "c")).await;
-        for (topic, seconds) in [("r/short", 1), ("r/long", 1000)] {
+        for (topic, seconds) in [("r/short", 3), ("r/long", 1000)] {
             let mut publish = client.publish_of(message(topic, "x", QoS::AtMostOnce, true));
             publish.message_expiry_interval = Some(seconds);
             client.send(&Packet::Publish(publish)).await;

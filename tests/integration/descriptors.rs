@@ -121,7 +121,7 @@ async fn a_full_table_is_waited_out() {
         inside.expect_message("t", "x").await;
     }
     let used = program.cpu_time() - before;
-    assert!(used < Duration::from_millis(300), "{used:?} in a second");
+    assert!(used < Duration::from_millis(600), "{used:?} in a second");
     assert_eq!(program.log().matches("listener.exhausted").count(), 1);
     assert!(program.child.try_wait().expect("its status").is_none());
     // Those who wait are let in as others go.

@@ -114,8 +114,8 @@ async fn the_interval_is_kept() {
         assert!(!publish.retain);
     }
     let took = begin.elapsed();
-    assert!(took > Duration::from_millis(1500), "{took:?}");
-    assert!(took < Duration::from_secs(5), "{took:?}");
+    assert!(took > Duration::from_millis(900), "{took:?}");
+    assert!(took < Duration::from_secs(15), "{took:?}");
 }
 
 #[tokio::test]

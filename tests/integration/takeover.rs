@@ -253,7 +253,7 @@ async fn who_does_not_read_is_taken_over_as_well() {
     let mut next = broker.connect(persistent(ProtocolVersion::V5)).await;
     next.send(&Packet::PingReq).await;
     assert!(
-        begin.elapsed() < Duration::from_secs(3),
+        begin.elapsed() < Duration::from_secs(10),
         "{:?}",
         begin.elapsed()
     );
