@@ -102,10 +102,13 @@ impl FrontDoor {
     pub fn prepare(&self, configs: Vec<Config>) -> Result<Prepared, Vec<BindError>> {
         let active = self.active.lock();
         let ours: Vec<Bind> = active.iter().map(|active| active.local.clone()).collect();
+        // Each is kept for one: port 0 may be wanted several times.
+        let mut left: Vec<&Bind> = active.iter().map(|active| &active.wanted).collect();
         let mut steps = Vec::new();
         let mut errors = Vec::new();
         for config in configs {
-            if active.iter().any(|active| active.wanted == config.bind) {
+            if let Some(at) = left.iter().position(|wanted| **wanted == config.bind) {
+                left.remove(at);
                 steps.push(Step::Keep(config));
                 continue;
             }
@@ -134,7 +137,7 @@ impl FrontDoor {
                 Step::Keep(config) => {
                     let wanted = |active: &Active| active.wanted == config.bind;
                     if let Some(at) = before.iter().position(wanted) {
-                        let kept = before.swap_remove(at);
+                        let kept = before.remove(at);
                         kept.listener.config.store(Arc::new(config));
                         active.push(kept);
                     }

@@ -7,7 +7,7 @@ use gatemq::{
     mqtt::packet::{ProtocolVersion, ReasonCode},
 };
 
-use crate::support::{Broker, Client, Stream, connect, http1, until, within};
+use crate::support::{Broker, Carrier, Client, Stream, connect, http1, until, within};
 
 fn listener(addr: impl std::fmt::Display, tls: bool) -> String {
     format!("[[listener]]\nbind = \"{addr}\"\ntls = {tls}\n")
@@ -375,4 +375,19 @@ async fn unix_sockets_come_and_go() {
     until("the file is gone", || !one.exists()).await;
     assert!(tokio::net::UnixStream::connect(&other).await.is_ok());
     client.expect_nothing().await;
+}
+
+/// Listeners that want any free port stay what they were, and one more is one more.
+#[tokio::test]
+async fn several_listeners_on_port_0_stay() {
+    let mut broker = Broker::start();
+    let before = broker.app().local_addrs();
+    let three = [false, true, false].map(|tls| listener("127.0.0.1:0", tls));
+    broker.reload(&three.concat()).expect("nothing is wrong");
+    let after = broker.app().local_addrs();
+    assert_eq!((after.len(), &after[..2]), (3, &before[..]));
+    for carrier in Carrier::ALL {
+        broker = broker.over(carrier);
+        broker.connect(connect(ProtocolVersion::V5, "c")).await;
+    }
 }

@@ -27,7 +27,6 @@ use std::{
     future::Future,
     net::SocketAddr,
     path::{Path, PathBuf},
-    sync::Arc,
     time::Duration,
 };
 
@@ -278,6 +277,3 @@ fn tcp(bind: &Bind) -> Option<SocketAddr> {
         Bind::Unix(_) => None,
     }
 }
-
-/// Shared by tests that need something behind the seams.
-pub type Shared<T> = Arc<parking_lot::Mutex<T>>;
