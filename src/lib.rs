@@ -20,6 +20,8 @@ pub mod sys; // $SYS topics: speaks to the router as a client does
 
 pub mod admin; // HTTP endpoints, local control
 
+pub mod client; // the way to a broker from outside, for the tools of the command line
+
 pub mod config; // what the operator wrote becomes the checked Config of each part
 
 pub mod app; // builds every part from its Config; starts, reloads, drains

@@ -19,6 +19,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ),
     ("listener", &["message", "telemetry", "auth", "mqtt"]),
     ("sys", &["message", "telemetry", "router"]),
+    // From the broker it takes packets, their codec, and the words for certificates.
+    ("client", &["message", "mqtt", "router", "listener"]),
 ];
 
 #[test]

@@ -1,7 +1,7 @@
 //! One certificate chain and its key: from two files to something that rustls can serve, with every check that
 //! can be made before a client makes it.
 
-use std::{os::unix::fs::PermissionsExt as _, path::Path, sync::Arc};
+use std::{os::unix::fs::PermissionsExt as _, path::Path, sync::Arc, time::SystemTime};
 
 use rustls::{
     pki_types::{CertificateDer, PrivateKeyDer, pem, pem::PemObject as _},
@@ -11,7 +11,7 @@ use x509_parser::{certificate::X509Certificate, error::X509Error, prelude::FromD
 
 use super::{
     CertificateFiles, distinguished_name,
-    error::Problem,
+    error::{Errors, Problem},
     findings::Findings,
     info::{self, CertificateInfo},
     provider::provider,
@@ -54,6 +54,23 @@ pub(super) fn load(files: &CertificateFiles, findings: &mut Findings) -> Option<
         key: Arc::new(key),
         info,
     })
+}
+
+/// A chain and its key, for whoever shows it: a client's needs no names, and whoever asks for it judges the rest.
+pub(super) fn load_pair(files: &CertificateFiles) -> Result<CertifiedKey, Errors> {
+    let mut findings = Findings::new(SystemTime::now().into());
+    let chain = load_chain(&files.chain, &mut findings);
+    let key = load_key(&files.key, &mut findings);
+    findings.finish()?;
+    let (chain, key) = chain.zip(key).expect("nothing was found wrong with either");
+    let failed = |problem| Errors::one(&files.key, problem);
+    let key = provider().key_provider.load_private_key(key);
+    let key = key.map_err(|error| failed(Problem::UnsupportedKey(error.to_string())))?;
+    let key = CertifiedKey::new(chain, key);
+    match key.keys_match() {
+        Ok(()) => Ok(key),
+        Err(error) => Err(failed(mismatch(&files.chain, &key, &error))),
+    }
 }
 
 /// The certificates of a PEM file, each of which can be parsed; `None` with an error noted.

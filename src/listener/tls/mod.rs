@@ -24,6 +24,8 @@ pub use handshake::{Accepted, Alpn, HandshakePolicy};
 pub use info::{CertificateInfo, Timestamp};
 pub use refusal::HandshakeError;
 
+pub(crate) use provider::provider;
+
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
@@ -33,6 +35,7 @@ use std::{
 use arc_swap::{ArcSwap, Guard};
 use bytes::Bytes;
 use parking_lot::Mutex;
+use rustls::{pki_types::CertificateDer, sign::CertifiedKey};
 use tracing::{error, info};
 use x509_parser::{certificate::X509Certificate, prelude::FromDer as _};
 
@@ -264,14 +267,40 @@ impl Certificates {
 /// # Errors
 /// It cannot be read, or holds no certificate.
 pub fn describe(path: &Path) -> Result<Vec<CertificateInfo>, Errors> {
+    let chain = read_chain(path)?;
+    let parsed = chain.iter().filter_map(|der| describe_der(path, der));
+    Ok(parsed.collect())
+}
+
+/// What each certificate says that a peer has shown. Whatever cannot be read is left out.
+#[must_use]
+pub fn describe_chain(chain: &[CertificateDer<'_>]) -> Vec<CertificateInfo> {
+    let shown = Path::new("");
+    let parsed = chain.iter().filter_map(|der| describe_der(shown, der));
+    parsed.collect()
+}
+
+fn describe_der(path: &Path, der: &[u8]) -> Option<CertificateInfo> {
+    let (_, certificate) = X509Certificate::from_der(der).ok()?;
+    Some(CertificateInfo::new(path, der, &certificate))
+}
+
+/// The certificates of a PEM file, at least one, whatever they are for.
+///
+/// # Errors
+/// It cannot be read, or holds no certificate.
+pub fn read_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, Errors> {
     let failed = |problem| Errors::one(path, problem);
     let bytes = findings::read(path, chain::MAX_PEM_BYTES).map_err(failed)?;
-    let chain = chain::parse_certificates(&bytes).map_err(failed)?;
-    let parsed = chain.iter().filter_map(|der| {
-        let (_, certificate) = X509Certificate::from_der(der).ok()?;
-        Some(CertificateInfo::new(path, der, &certificate))
-    });
-    Ok(parsed.collect())
+    chain::parse_certificates(&bytes).map_err(failed)
+}
+
+/// A certificate and its key for a client to show.
+///
+/// # Errors
+/// All that is wrong with the two files.
+pub fn read_pair(files: &CertificateFiles) -> Result<CertifiedKey, Errors> {
+    chain::load_pair(files)
 }
 
 fn summary_of(set: &Set, changed: bool) -> Summary {

@@ -8,7 +8,7 @@ use rustls::{
 };
 
 /// aws-lc-rs with its own preferences: X25519MLKEM768 first, TLS 1.3 before 1.2.
-pub(super) fn provider() -> Arc<CryptoProvider> {
+pub(crate) fn provider() -> Arc<CryptoProvider> {
     Arc::new(aws_lc_rs::default_provider())
 }
 
