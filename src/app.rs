@@ -30,7 +30,7 @@ use crate::{
     router::Router,
     storage::{Memory, Storage},
     sys,
-    telemetry::Metrics,
+    telemetry::{Metrics, Probes},
 };
 
 /// How long connections may take to end beyond `drain_timeout`, once every one of them has been told.
@@ -280,9 +280,11 @@ impl Builder {
         broker.restore(snapshot, started);
         let runtimes = Runtimes::start(config.threads).map_err(|error| Failed(vec![error]))?;
         let readiness = Arc::new(Readiness::default());
+        let probes = Arc::new(Probes::default());
         let endpoints = Endpoints::new(
             broker.metrics.clone(),
             readiness.clone(),
+            probes.clone(),
             Facts::default(),
             started,
         );
@@ -292,6 +294,7 @@ impl Builder {
             certificates.clone(),
             endpoints.clone(),
             broker.clone(),
+            probes,
             runtimes.handles(),
         );
         let app = App {

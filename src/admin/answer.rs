@@ -6,8 +6,8 @@ use bytes::Bytes;
 use hyper::{
     HeaderMap, StatusCode,
     header::{
-        ACCEPT, CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderName, HeaderValue, IF_MATCH,
-        IF_NONE_MATCH, VARY,
+        ACCEPT, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL,
+        CONTENT_TYPE, ETAG, HeaderName, HeaderValue, IF_MATCH, IF_NONE_MATCH, VARY,
     },
     http::request::Parts,
 };
@@ -40,6 +40,17 @@ pub(super) fn json(status: StatusCode, value: &impl Serialize) -> Response {
 
 /// What is wrong: RFC 9457 where JSON is wanted, else the same as text.
 pub(super) fn problem(head: &Parts, status: StatusCode, detail: &str) -> Response {
+    let mut response = if wants_json(&head.headers) {
+        problem_json(status, detail)
+    } else {
+        body(status, TEXT, format!("{detail}\n"))
+    };
+    vary(&mut response, ACCEPT);
+    response
+}
+
+/// What is wrong, where only programs ask.
+pub(super) fn problem_json(status: StatusCode, detail: &str) -> Response {
     #[derive(Serialize)]
     struct Problem<'a> {
         r#type: &'static str,
@@ -47,22 +58,23 @@ pub(super) fn problem(head: &Parts, status: StatusCode, detail: &str) -> Respons
         status: u16,
         detail: &'a str,
     }
-    let mut response = if wants_json(&head.headers) {
-        let problem = Problem {
-            r#type: "about:blank",
-            title: status.canonical_reason().unwrap_or_default(),
-            status: status.as_u16(),
-            detail,
-        };
-        let mut response = json(status, &problem);
-        let content_type = HeaderValue::from_static(PROBLEM);
-        response.headers_mut().insert(CONTENT_TYPE, content_type);
-        response
-    } else {
-        body(status, TEXT, format!("{detail}\n"))
+    let problem = Problem {
+        r#type: "about:blank",
+        title: status.canonical_reason().unwrap_or_default(),
+        status: status.as_u16(),
+        detail,
     };
-    vary(&mut response, ACCEPT);
+    let mut response = json(status, &problem);
+    let content_type = HeaderValue::from_static(PROBLEM);
+    response.headers_mut().insert(CONTENT_TYPE, content_type);
     response
+}
+
+/// Pages of all origins may read the answer.
+pub(super) fn allow_all_origins(headers: &mut HeaderMap) {
+    headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    let methods = HeaderValue::from_static("GET, HEAD");
+    headers.insert(ACCESS_CONTROL_ALLOW_METHODS, methods);
 }
 
 /// Notes that the answer depends on a header of the request.

@@ -2,18 +2,15 @@
 
 use bytes::Bytes;
 use hyper::{
-    HeaderMap, StatusCode,
-    header::{
-        ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL,
-        CONTENT_DISPOSITION, HeaderValue,
-    },
+    StatusCode,
+    header::{CACHE_CONTROL, CONTENT_DISPOSITION, HeaderValue},
 };
 use rustls::pki_types::{CertificateDer, pem::PemObject};
 use serde::Serialize;
 
 use super::{
     Asked,
-    answer::{body, json, problem},
+    answer::{allow_all_origins, body, json, problem},
     facts::{Scheme, addresses},
 };
 use crate::listener::http::Response;
@@ -65,12 +62,6 @@ pub(super) fn well_known(asked: &Asked<'_>) -> Response {
     );
     allow_all_origins(response.headers_mut());
     response
-}
-
-pub(super) fn allow_all_origins(headers: &mut HeaderMap) {
-    headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
-    let methods = HeaderValue::from_static("GET, HEAD");
-    headers.insert(ACCESS_CONTROL_ALLOW_METHODS, methods);
 }
 
 /// The certificate to trust where ours is of our own making: PEM, or DER with `?format=der`, which phones ask for.

@@ -10,6 +10,7 @@ mod data_dir;
 mod discovery;
 mod facts;
 mod page;
+mod probe;
 mod readiness;
 mod status;
 
@@ -31,10 +32,13 @@ use hyper::{
     http::request::Parts,
 };
 
-use self::{answer::problem, facts::Host};
+use self::{
+    answer::{allow_all_origins, problem},
+    facts::Host,
+};
 use crate::{
     listener::http::{Request, Response, Routes, harden},
-    telemetry::{Metrics, OpenMetrics},
+    telemetry::{Metrics, OpenMetrics, Probes},
 };
 
 /// Everything that is answered over HTTP without an upgrade.
@@ -43,6 +47,7 @@ pub struct Endpoints {
     metrics: Arc<Metrics>,
     exposition: OpenMetrics,
     readiness: Arc<Readiness>,
+    probes: Arc<Probes>,
     started: Instant,
     /// What the configuration says of the broker; replaced by each reload.
     pub facts: ArcSwap<Facts>,
@@ -58,7 +63,7 @@ struct Asked<'a> {
 
 type Handler = fn(&Asked<'_>) -> Response;
 
-/// Every path that is served, and who answers it.
+/// Every path that is served, and who answers it; `{id}` is one last segment, whatever it is.
 const ROUTES: &[(&str, Handler)] = &[
     ("/", page::index),
     ("/index.html", page::index),
@@ -75,7 +80,11 @@ const ROUTES: &[(&str, Handler)] = &[
     ("/metrics", status::metrics),
     ("/ca.crt", discovery::certificate_authority),
     ("/.well-known/mqtt", discovery::well_known),
+    (probe::ROUTE, probe::seen),
 ];
+
+/// Paths whose answers pages of other origins may read.
+const OPEN_TO_ALL_ORIGINS: [&str; 3] = [discovery::PATH, "/livez", probe::ROUTE];
 
 /// What every path takes.
 const ALLOWED: HeaderValue = HeaderValue::from_static("GET, HEAD, OPTIONS");
@@ -86,6 +95,7 @@ impl Endpoints {
     pub fn new(
         metrics: Arc<Metrics>,
         readiness: Arc<Readiness>,
+        probes: Arc<Probes>,
         facts: Facts,
         started: Instant,
     ) -> Self {
@@ -93,6 +103,7 @@ impl Endpoints {
             exposition: OpenMetrics::new(metrics.clone(), SystemTime::now()),
             metrics,
             readiness,
+            probes,
             started,
             facts: ArcSwap::from_pointee(facts),
         }
@@ -134,7 +145,7 @@ fn dispatch(asked: &Asked<'_>) -> Response {
     if path == "*" && method == Method::OPTIONS {
         return options(path);
     }
-    let Some((_, handler)) = ROUTES.iter().find(|(known, _)| *known == path) else {
+    let Some((_, handler)) = ROUTES.iter().find(|(route, _)| is_at(route, path)) else {
         let detail =
             "Nothing is served at this path. MQTT over WebSocket is at /mqtt, the page at /.";
         return problem(asked.head, StatusCode::NOT_FOUND, detail);
@@ -170,10 +181,20 @@ fn options(path: &str) -> Response {
     // With a length of 0 (RFC 7231, 4.3.7), which 204 may not have.
     let mut response = Response::default();
     response.headers_mut().insert(ALLOW, ALLOWED);
-    if path == discovery::PATH {
-        discovery::allow_all_origins(response.headers_mut());
+    if OPEN_TO_ALL_ORIGINS.iter().any(|route| is_at(route, path)) {
+        allow_all_origins(response.headers_mut());
     }
     response
+}
+
+/// Whether a path is the one of a route.
+fn is_at(route: &str, path: &str) -> bool {
+    match route.strip_suffix("{id}") {
+        Some(folder) => path
+            .strip_prefix(folder)
+            .is_some_and(|id| !id.is_empty() && !id.contains('/')),
+        None => path == route,
+    }
 }
 
 #[cfg(test)]

@@ -7,13 +7,16 @@ use serde::Serialize;
 
 use super::{
     Asked,
-    answer::{TEXT, body, json, problem, vary, wants_json},
+    answer::{TEXT, allow_all_origins, body, json, problem, vary, wants_json},
 };
 use crate::{listener::http::Response, telemetry::OpenMetrics};
 
 /// The process runs and answers.
 pub(super) fn livez(_asked: &Asked<'_>) -> Response {
-    body(StatusCode::OK, TEXT, "ok\n")
+    let mut response = body(StatusCode::OK, TEXT, "ok\n");
+    // A page elsewhere that gets through to nothing else learns that the host is reached.
+    allow_all_origins(response.headers_mut());
+    response
 }
 
 /// Clients may be sent here; if not, the reason.

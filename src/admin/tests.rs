@@ -57,7 +57,7 @@ fn endpoints(facts: Facts) -> Endpoints {
     metrics.connected.set(3);
     metrics.sessions_parked.set(2);
     let started = tokio::time::Instant::now().into_std();
-    Endpoints::new(metrics, Arc::new(readiness), facts, started)
+    Endpoints::new(metrics, Arc::new(readiness), Arc::default(), facts, started)
 }
 
 /// An answer with its body read.

@@ -18,7 +18,10 @@ use super::{
     socket::{BindError, Bound, SocketFile},
     tls::Certificates,
 };
-use crate::{mqtt::Broker, telemetry::Metrics};
+use crate::{
+    mqtt::Broker,
+    telemetry::{Metrics, Probes},
+};
 
 /// Every listener of the broker, on all its runtimes.
 pub struct FrontDoor {
@@ -34,6 +37,7 @@ pub(super) struct Shared {
     pub(super) routes: Arc<dyn Routes>,
     pub(super) broker: Arc<Broker>,
     pub(super) metrics: Arc<Metrics>,
+    pub(super) probes: Arc<Probes>,
     pub(super) admissions: Arc<Admissions>,
     /// Every task of a connection, so that a stop can wait for them.
     pub(super) connections: TaskTracker,
@@ -76,6 +80,7 @@ impl FrontDoor {
         certificates: Arc<Certificates>,
         routes: Arc<dyn Routes>,
         broker: Arc<Broker>,
+        probes: Arc<Probes>,
         runtimes: Vec<Handle>,
     ) -> Self {
         let metrics = broker.metrics.clone();
@@ -86,6 +91,7 @@ impl FrontDoor {
                 routes,
                 broker,
                 metrics,
+                probes,
                 admissions: Arc::default(),
                 connections: TaskTracker::new(),
                 stopping: CancellationToken::new(),

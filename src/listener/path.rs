@@ -131,6 +131,7 @@ impl Visitor {
             certificate: self.certificate,
             max_keep_alive: None,
             refusal: self.refusal,
+            probe: None,
         };
         let admission = self.admission;
         let transport = StreamTransport::new(stream, Bytes::new());

@@ -7,6 +7,8 @@ use std::{
 
 use bytes::Bytes;
 
+use crate::telemetry::Probe;
+
 /// A stream of bytes to and from one client, whatever carries it.
 ///
 /// Both [`receive`](Self::receive) and [`send`](Self::send) are cancel-safe *and* keep no state in their futures: a
@@ -75,6 +77,8 @@ pub struct Peer {
     pub max_keep_alive: Option<Duration>,
     /// The front door is full: the client is to be told so in its own protocol, and no more.
     pub refusal: Option<LimitReached>,
+    /// The client wants to know afterwards how far it came.
+    pub probe: Option<Arc<Probe>>,
 }
 
 /// Where a peer comes from.

@@ -1,9 +1,11 @@
-//! What is watched: logs by `tracing`, and the one list of metrics with its exposition. Knows nothing of what it counts.
-//! Start at [`Metrics`]; [`OpenMetrics`] writes them out, [`init`] sets the logs up.
+//! What is watched: logs by `tracing`, the one list of metrics with its exposition, and how far a connection came that
+//! asked to be remembered. Knows nothing of what it counts. Start at [`Metrics`]; [`OpenMetrics`] writes them out,
+//! [`init`] sets the logs up, [`Probes`] remembers.
 
 mod logging;
 mod metrics;
 mod openmetrics;
+mod probes;
 mod process;
 
 pub use logging::{InvalidFilter, LogHandle, check_filter, init};
@@ -11,6 +13,7 @@ pub use metrics::{
     ConnectionKey, Counter, DropReason, Gauge, Histogram, Labelled, Metrics, PACKET_TYPES,
 };
 pub use openmetrics::OpenMetrics;
+pub use probes::{Note, Probe, ProbeId, Probes, Stage};
 pub use process::Process;
 
 /// How logs are written.

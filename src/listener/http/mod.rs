@@ -3,6 +3,7 @@
 
 mod answer;
 mod head;
+mod probing;
 mod request;
 mod service;
 

@@ -16,7 +16,9 @@ use tokio::sync::watch;
 use super::{
     Request, Response,
     answer::{self, harden, unavailable},
-    log_refusal, request,
+    log_refusal,
+    probing::Probed,
+    request,
 };
 use crate::{
     listener::{
@@ -92,8 +94,9 @@ impl Open {
             return refusal.into_response(head.version);
         }
         let config = &visitor.config;
+        let probed = Probed::of(&head, visitor);
         if config.protocols.websocket && websocket::wants_upgrade(&head) {
-            return self.upgrade(&head, upgrade, asker);
+            return self.upgrade(&head, upgrade, asker, probed);
         }
         visitor.shared.metrics.http_requests.increment();
         if let Some(limit) = visitor.refusal {
@@ -113,7 +116,7 @@ impl Open {
     }
 
     /// Answers an upgrade; the client is served by a task of its own, which keeps the connection's place.
-    fn upgrade(self, head: &Parts, upgraded: OnUpgrade, asker: Asker) -> Response {
+    fn upgrade(self, head: &Parts, upgraded: OnUpgrade, asker: Asker, probed: Probed) -> Response {
         let visitor = &self.0.visitor;
         let upgrades = &visitor.shared.metrics.ws_upgrades;
         let upgrade = match websocket::upgrade(head, &visitor.limits.allowed_origins) {
@@ -123,25 +126,41 @@ impl Open {
                 upgrades.add((path, rejection.name), 1);
                 tracing::info!(code = "websocket.rejected", source = %asker.source, listener = %visitor.listener.name,
                     path = head.uri.path(), "no WebSocket: {}", rejection.text);
+                probed.rejected(head, &rejection);
                 let mut response = rejection.into_response();
                 harden(response.headers_mut());
                 return response;
             }
         };
+        probed.arrived(head.version, &head.uri);
         let Ok((admission, limit)) = visitor.admit_websocket(&asker, head.version) else {
+            let text = "the server has its limit of connections";
             upgrades.add((upgrade.path, "crowded"), 1);
-            return unavailable("the server has its limit of connections", head.version);
+            probed.refused("crowded", text);
+            return unavailable(text, head.version);
         };
         let refusal = upgrade.refusal();
-        let result = if refusal.is_some() { "origin" } else { "ok" };
+        let result = match &refusal {
+            Some(refusal) => {
+                probed.refused("origin", refusal.reason());
+                "origin"
+            }
+            None => {
+                probed.accepted();
+                "ok"
+            }
+        };
         upgrades.add((upgrade.path, result), 1);
-        let peer = visitor.websocket_peer(asker, limit);
+        let peer = visitor.websocket_peer(asker, limit, probed);
         let tasks = visitor.shared.connections.clone();
         tasks.spawn(async move {
             // Where the client has gone before the answer reached it, nothing has begun.
-            if let Ok(stream) = upgraded.await {
-                self.serve_websocket(TokioIo::new(stream), peer, refusal)
-                    .await;
+            match upgraded.await {
+                Ok(stream) => {
+                    self.serve_websocket(TokioIo::new(stream), peer, refusal)
+                        .await;
+                }
+                Err(_) => Probed::from(peer.probe).gone(),
             }
             drop((self, admission));
         });
@@ -204,7 +223,7 @@ impl Visitor {
         Ok((None, reassigned.err()))
     }
 
-    fn websocket_peer(&self, asker: Asker, refusal: Option<LimitReached>) -> Peer {
+    fn websocket_peer(&self, asker: Asker, refusal: Option<LimitReached>, probed: Probed) -> Peer {
         Peer {
             source: asker.source,
             listener: self.listener.name.clone(),
@@ -216,6 +235,7 @@ impl Visitor {
             certificate: self.certificate.clone(),
             max_keep_alive: Some(MAX_KEEP_ALIVE),
             refusal,
+            probe: probed.into(),
         }
     }
 }

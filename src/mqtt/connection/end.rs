@@ -1,6 +1,6 @@
 //! The reasons a connection may end for, and what the client is told then.
 
-use std::{fmt, io};
+use std::{fmt, io, time::Instant};
 
 use crate::{
     auth::Denied,
@@ -11,6 +11,7 @@ use crate::{
         session::{Outcome, Violation, denied_code},
         transport::{Closing, LimitReached},
     },
+    telemetry::{Probe, Stage},
 };
 
 /// Why a connection has ended. Logged once, where it ends.
@@ -121,6 +122,17 @@ impl End {
         !matches!(self, Self::Closed | Self::Network(_))
     }
 
+    /// For the client that asks afterwards why.
+    pub(super) fn note(&self, probe: &Probe, is_open: bool, now: Instant) {
+        if let Some(Packet::ConnAck(answer)) = self.last_packet(is_open) {
+            let code = kebab_case(answer.reason_code);
+            probe.note(Stage::Connect, false, code, self, now);
+        }
+        let is_fine = matches!(self, Self::Disconnected(ReasonCode::Success));
+        let code = self.name().replace('_', "-");
+        probe.note(Stage::Closed, is_fine, code, self, now);
+    }
+
     /// How the stream ends: what a browser is told in its close frame.
     pub(super) fn closing(&self) -> Closing {
         let text = || self.to_string().into();
@@ -148,6 +160,18 @@ const fn connack_code(error: &DecodeError) -> ReasonCode {
         return ReasonCode::ProtocolError;
     }
     code
+}
+
+/// `bad-user-name-or-password`.
+fn kebab_case(code: ReasonCode) -> String {
+    let mut name = String::new();
+    for letter in format!("{code:?}").chars() {
+        if letter.is_ascii_uppercase() && !name.is_empty() {
+            name.push('-');
+        }
+        name.push(letter.to_ascii_lowercase());
+    }
+    name
 }
 
 impl Refusal {

@@ -30,7 +30,7 @@ use super::{
 use crate::{
     message::Message,
     router::Delivery,
-    telemetry::{ConnectionKey, DropReason, Metrics},
+    telemetry::{ConnectionKey, DropReason, Metrics, Stage},
 };
 
 /// Bytes that may wait to be written before more is taken from the client or from its queue. One read's worth of
@@ -68,6 +68,15 @@ async fn serve_link<T: Transport>(mut link: Box<Link<T>>, peer: Peer, broker: Ar
     let opened = Box::pin(opening::open(&mut link, &peer, &broker, &mailbox)).await;
     let (end, client) = match opened {
         Ok(mut opened) => {
+            if let Some(probe) = &peer.probe {
+                probe.note(
+                    Stage::Connect,
+                    true,
+                    "accepted",
+                    "CONNECT was accepted",
+                    now(),
+                );
+            }
             let counted = Connected::count(&broker, &peer, opened.client.version.as_str());
             tracing::info!(code = "client.connected", client_id = %opened.client.client_id,
                 username = opened.client.username.as_deref(), source = %peer.source, listener = %peer.listener,
@@ -87,6 +96,9 @@ async fn serve_link<T: Transport>(mut link: Box<Link<T>>, peer: Peer, broker: Ar
     tracing::info!(code = "client.disconnected", client_id, source = %peer.source, listener = %peer.listener,
         transport = peer.carrier.as_str(), reason = end.name(), bytes_received = link.bytes_received,
         bytes_sent = link.bytes_sent, "connection ended: {end}");
+    if let Some(probe) = &peer.probe {
+        end.note(probe, client.is_some(), now());
+    }
     let _ = tokio::time::timeout(
         FAREWELL * 3,
         Box::pin(link.farewell(&end, &peer, client.is_some())),
