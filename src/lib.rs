@@ -18,6 +18,8 @@ pub mod telemetry; // logs, the one list of metrics
 
 pub mod sys; // $SYS topics: speaks to the router as a client does
 
+pub mod snippets; // programs that connect, filled in for whoever asks
+
 pub mod admin; // HTTP endpoints, local control
 
 pub mod client; // the way to a broker from outside, for the tools of the command line

@@ -12,6 +12,7 @@ mod facts;
 mod page;
 mod probe;
 mod readiness;
+mod snippets;
 mod status;
 
 pub use data_dir::{DataDir, DataDirError};
@@ -81,10 +82,18 @@ const ROUTES: &[(&str, Handler)] = &[
     ("/ca.crt", discovery::certificate_authority),
     ("/.well-known/mqtt", discovery::well_known),
     (probe::ROUTE, probe::seen),
+    (snippets::ALL_ROUTE, snippets::all),
+    (snippets::ONE_ROUTE, snippets::one),
 ];
 
 /// Paths whose answers pages of other origins may read.
-const OPEN_TO_ALL_ORIGINS: [&str; 3] = [discovery::PATH, "/livez", probe::ROUTE];
+const OPEN_TO_ALL_ORIGINS: [&str; 5] = [
+    discovery::PATH,
+    "/livez",
+    probe::ROUTE,
+    snippets::ALL_ROUTE,
+    snippets::ONE_ROUTE,
+];
 
 /// What every path takes.
 const ALLOWED: HeaderValue = HeaderValue::from_static("GET, HEAD, OPTIONS");

@@ -5,6 +5,7 @@ mod check;
 mod first_screen;
 mod remote;
 mod server;
+mod snippet;
 
 use std::{
     error::Error,
@@ -25,6 +26,8 @@ enum Exit {
     Done = 0,
     /// The configuration is wrong, or the broker cannot start.
     Configuration = 1,
+    /// The command line is wrong, in a way that only the command itself can see.
+    Usage = 2,
     /// Nobody answers.
     Unreachable = 3,
     /// Somebody answers, and says no.
@@ -67,6 +70,8 @@ enum Command {
     Status(RemoteArguments),
     /// Stop the running broker in order
     Stop(RemoteArguments),
+    /// Print a program that connects, for a library you name
+    Snippet(snippet::Arguments),
     /// Certificates: make, show, renew
     #[command(subcommand)]
     Cert(cert::Command),
@@ -118,6 +123,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Reload(arguments) => remote::reload(&arguments),
         Command::Status(arguments) => remote::status(&arguments),
         Command::Stop(arguments) => remote::stop(&arguments),
+        Command::Snippet(arguments) => snippet::run(&arguments),
         Command::Cert(command) => cert::run(&command),
     };
     ExitCode::from(exit as u8)

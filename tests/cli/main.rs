@@ -9,6 +9,7 @@
 mod cert;
 mod check;
 mod control;
+mod snippet;
 mod start;
 mod stop;
 mod support;

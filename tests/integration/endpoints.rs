@@ -269,3 +269,41 @@ async fn http2_has_the_same_answers() {
         assert!(!answer.body().is_empty(), "{path}");
     }
 }
+
+#[tokio::test]
+async fn snippets_are_listed_and_filled_with_the_address_that_was_asked() {
+    let broker = Broker::start();
+    for mut stream in open(&broker).await {
+        let list = http1::get(&mut stream, "/api/v1/snippets").await.json();
+        let languages = list["languages"].as_array().expect("a list").clone();
+        assert!(languages.iter().any(|row| row["id"] == "paho-python"));
+        for row in languages {
+            let path = format!("/api/v1/snippets/{}", row["id"].as_str().expect("an id"));
+            let answer = http1::get(&mut stream, &path).await;
+            assert_eq!(answer.header("access-control-allow-origin"), "*");
+            let text = answer.json()["text"].as_str().expect("a text").to_owned();
+            assert!(text.contains("localhost"), "{text}");
+        }
+        let asked = "/api/v1/snippets/mqttjs?url=wss%3A%2F%2Fexample.org%2Fws&user=a%22b&topic=a/b";
+        let text = http1::get(&mut stream, asked).await.json()["text"].to_string();
+        for part in ["wss://example.org/ws", "a/b", "MQTT_PASSWORD"] {
+            assert!(text.contains(part), "{part} in {text}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_a_snippet_cannot_be_filled_with_is_named() {
+    let broker = Broker::start();
+    let mut stream = Stream::tcp(broker.plain_addr()).await.expect("connected");
+    for (rest, status, named) in [
+        ("cobol", 404, "cobol"),
+        ("mqttjs?url=gopher://a", 400, "gopher"),
+        ("mqttjs?topic=a/%23", 400, "topic"),
+        ("mqttjs?user=a%0Ab", 400, "control character"),
+    ] {
+        let answer = http1::get(&mut stream, &format!("/api/v1/snippets/{rest}")).await;
+        assert_eq!(answer.status, status, "{rest}");
+        assert!(answer.text().contains(named), "{rest}: {}", answer.text());
+    }
+}
