@@ -9,6 +9,7 @@
 use std::{fmt, sync::LazyLock};
 
 use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value, context};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::{
     client::{Carrier, Target},
@@ -168,7 +169,7 @@ fn values(filling: &Filling<'_>) -> Value {
         // Paho's libraries but those for Python and JavaScript have names of their own for the schemes.
         paho_url => paho.unwrap_or_else(|| plain.clone() + path),
         http_url => http,
-        curl_url => format!("mqtt://{host}:{}/{}", target.port, filling.topic.as_str()),
+        curl_url => format!("mqtt://{host}:{}/{}", target.port, in_url(filling.topic)),
         host => &*target.host,
         port => target.port,
         path,
@@ -193,6 +194,17 @@ fn literal(text: &str) -> String {
     }
     literal.push('"');
     literal
+}
+
+/// A topic as the path of a URL.
+fn in_url(topic: &TopicName) -> impl fmt::Display {
+    const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
+        .remove(b'/')
+        .remove(b'-')
+        .remove(b'.')
+        .remove(b'_')
+        .remove(b'~');
+    utf8_percent_encode(topic.as_str(), ESCAPED)
 }
 
 /// A word as a shell reads it.

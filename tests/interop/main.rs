@@ -6,4 +6,5 @@ mod broker;
 mod mosquitto;
 mod program;
 mod scripts;
+mod snippets;
 mod together;

@@ -1,0 +1,170 @@
+//! What `gatemq snippet` prints, run as it is printed: over each transport it has, with a user name and without. MQTTnet is
+//! not among them: NuGet is not where the tests get their packages from.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use tempfile::TempDir;
+use tokio::process::Command;
+
+use crate::{
+    broker::{Broker, Transport},
+    program::Program,
+};
+
+/// What the programs publish to; quotes and spaces are part of the test.
+const TOPIC: &str = r#"demo/it's "quoted""#;
+
+/// How often a command says something again to one that may not listen yet, and the pause between.
+const ATTEMPTS: usize = 300;
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// A snippet in a folder of its own.
+struct Printed {
+    folder: TempDir,
+    file: PathBuf,
+}
+
+/// Prints a snippet into the file that it wants to be.
+async fn print(broker: &Broker, id: &str, file: &str, transport: Transport, user: &str) -> Printed {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_gatemq"));
+    command.args(["snippet", id, &broker.url(transport), "-t", TOPIC]);
+    if transport.is_secure() {
+        command.arg("--cafile").arg(broker.ca());
+    }
+    if !user.is_empty() {
+        command.args(["-u", user]);
+    }
+    let text = Program::start(command).succeeds().await.join("\n");
+    let folder = TempDir::new().expect("a folder");
+    let file = folder.path().join(file);
+    fs::write(&file, text + "\n").expect("a file");
+    Printed { folder, file }
+}
+
+/// What runs a printed program, after it is compiled where that is needed.
+type Prepare = fn(&Printed) -> Vec<Command>;
+
+/// Over each transport: prints it, runs all commands but the last to their end, and waits for the greeting of the last.
+async fn run(id: &str, file: &str, transports: &[Transport], prepare: Prepare) {
+    let broker = Broker::start("").await;
+    for transport in transports {
+        for user in ["", r#"o'brien "the \ user""#] {
+            let printed = print(&broker, id, file, *transport, user).await;
+            let mut commands = prepare(&printed);
+            let mut last = commands.pop().expect("something to run");
+            for mut command in commands {
+                command.current_dir(printed.folder.path());
+                Program::start(command).succeeds().await;
+            }
+            last.current_dir(printed.folder.path());
+            last.env("MQTT_PASSWORD", "secret");
+            let mut program = Program::start(last);
+            greeted(&mut program).await;
+            program.kill().await;
+        }
+    }
+}
+
+/// The line with the greeting comes, whatever comes before it.
+async fn greeted(program: &mut Program) {
+    let greeting = format!("{TOPIC} hello from ");
+    while !program.line().await.starts_with(&greeting) {}
+}
+
+fn repository(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+/// Something that `tests/run install` has put there.
+fn installed(path: &str) -> PathBuf {
+    let path = repository(path);
+    assert!(
+        path.exists(),
+        "{} is not there; `tests/run install` installs it",
+        path.display()
+    );
+    path
+}
+
+fn command(program: impl AsRef<std::ffi::OsStr>, arguments: &[&str]) -> Command {
+    let mut command = Command::new(program);
+    command.args(arguments);
+    command
+}
+
+#[tokio::test]
+async fn mqttjs() {
+    run("mqttjs", "hello.mjs", &Transport::ALL, |printed| {
+        let packages = installed("tests/interop/node_modules");
+        let link = printed.folder.path().join("node_modules");
+        std::os::unix::fs::symlink(packages, link).expect("a link");
+        vec![command("node", &["hello.mjs"])]
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn paho_python() {
+    run("paho-python", "hello.py", &Transport::ALL, |_| {
+        vec![command(
+            installed("target/interop/bin/python"),
+            &["hello.py"],
+        )]
+    })
+    .await;
+}
+
+/// The shell prints no greeting by itself: the lines of the snippet are for two terminals.
+#[tokio::test]
+async fn mosquitto() {
+    in_two_terminals(
+        "mosquitto",
+        &[Transport::Tcp, Transport::Tls, Transport::Wss],
+    )
+    .await;
+}
+
+/// Only where it speaks MQTT.
+#[tokio::test]
+async fn curl() {
+    in_two_terminals("curl", &[Transport::Tcp]).await;
+}
+
+/// The first command of the snippet receives what the second publishes, which is said again until the first listens.
+async fn in_two_terminals(id: &str, transports: &[Transport]) {
+    let broker = Broker::start("").await;
+    for transport in transports {
+        let printed = print(&broker, id, "hello.sh", *transport, "o'brien").await;
+        let text = fs::read_to_string(&printed.file).expect("the file");
+        let lines: Vec<_> = text.lines().filter(|line| !line.starts_with('#')).collect();
+        let [receiving, publishing] = lines[..] else {
+            panic!("two commands in {text}")
+        };
+        let shell = |line: &str| {
+            let mut command = command("sh", &["-c", &format!("exec {line}")]);
+            command.env("MQTT_PASSWORD", "secret");
+            command.current_dir(printed.folder.path());
+            command
+        };
+        // Into a file: curl ends no line, and a pipe would be read by lines.
+        let received = printed.folder.path().join("received");
+        let first = Program::start(shell(&format!("{receiving} > received")));
+        let greeted = || {
+            let bytes = fs::read(&received).unwrap_or_default();
+            String::from_utf8_lossy(&bytes).contains("hello from ")
+        };
+        for _ in 0..ATTEMPTS {
+            Program::start(shell(publishing)).succeeds().await;
+            if greeted() {
+                break;
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+        assert!(greeted(), "nothing came of {text}");
+        first.kill().await;
+    }
+}
