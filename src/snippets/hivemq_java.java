@@ -1,4 +1,4 @@
-// Maven: com.hivemq:hivemq-mqtt-client:1.3.5{% if websocket %} and hivemq-mqtt-client-websocket:1.3.5{% endif %}{% if fetch_ca %}; {{ fetch_ca }}{% endif %}
+// Maven: com.hivemq:hivemq-mqtt-client:1.3.12{% if websocket %} and hivemq-mqtt-client-websocket:1.3.12{% endif %}{% if fetch_ca %}; {{ fetch_ca }}{% endif %}
 import static java.nio.charset.StandardCharsets.UTF_8;
 
 import com.hivemq.client.mqtt.MqttGlobalPublishFilter;

@@ -118,6 +118,70 @@ async fn paho_python() {
     .await;
 }
 
+#[tokio::test]
+async fn paho_java() {
+    run("paho-java", "Hello.java", &Transport::ALL, java).await;
+}
+
+#[tokio::test]
+async fn hivemq_java() {
+    run("hivemq-java", "Hello.java", &Transport::ALL, java).await;
+}
+
+fn java(_: &Printed) -> Vec<Command> {
+    let libraries = installed("target/interop/java/libraries").join("*");
+    let mut command = command("java", &["-Dfile.encoding=UTF-8", "-cp"]);
+    command.arg(libraries).arg("Hello.java");
+    vec![command]
+}
+
+#[tokio::test]
+async fn paho_go() {
+    run("paho-go", "hello.go", &Transport::ALL, |printed| {
+        for file in ["go.mod", "go.sum"] {
+            let pinned = repository("tests/interop/go").join(file);
+            fs::copy(pinned, printed.folder.path().join(file)).expect("a copy");
+        }
+        // Not `go run`: that is another process than the program, and killing it would leave the program behind.
+        vec![
+            command("go", &["build", "-o", "hello", "hello.go"]),
+            command("./hello", &[]),
+        ]
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn paho_c() {
+    run("paho-c", "hello.c", &Transport::ALL, |_| {
+        vec![
+            command("cc", &["hello.c", "-o", "hello", "-lpaho-mqtt3cs"]),
+            command("./hello", &[]),
+        ]
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn paho_cpp() {
+    run("paho-cpp", "hello.cpp", &Transport::ALL, |_| {
+        vec![
+            command(
+                "c++",
+                &[
+                    "hello.cpp",
+                    "-o",
+                    "hello",
+                    "-lpaho-mqttpp3",
+                    "-lpaho-mqtt3as",
+                ],
+            ),
+            command("./hello", &[]),
+        ]
+    })
+    .await;
+}
+
 /// The shell prints no greeting by itself: the lines of the snippet are for two terminals.
 #[tokio::test]
 async fn mosquitto() {
