@@ -2,10 +2,15 @@
 
 mod cert;
 mod check;
+mod client;
 mod first_screen;
+mod generate;
+mod publish;
 mod remote;
+mod request;
 mod server;
 mod snippet;
+mod subscribe;
 
 use std::{
     error::Error,
@@ -15,7 +20,8 @@ use std::{
     process::ExitCode,
 };
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
+use clap_complete::Shell;
 use gatemq::config::{Config, Errors, Loaded, Overrides};
 
 /// How a command ends: the process exit code that scripts rely on.
@@ -75,6 +81,23 @@ enum Command {
     /// Certificates: make, show, renew
     #[command(subcommand)]
     Cert(cert::Command),
+    /// Publish a message, as mosquitto_pub does
+    Pub(Box<publish::PublishArguments>),
+    /// Subscribe and print what comes, as mosquitto_sub does
+    Sub(Box<subscribe::SubscribeArguments>),
+    /// Publish a request and print the response, as mosquitto_rr does
+    Rr(Box<request::RequestArguments>),
+    /// Print what makes a shell complete this command line
+    Completion {
+        /// Which shell
+        shell: Shell,
+    },
+    /// Print the manual page, or write those of all commands into a directory
+    Man {
+        /// Where to
+        #[arg(value_name = "DIR")]
+        directory: Option<PathBuf>,
+    },
 }
 
 #[derive(Args, Debug)]
@@ -113,7 +136,8 @@ struct RemoteArguments {
 
 /// Runs the command that the process was started with.
 pub(crate) fn run() -> ExitCode {
-    let arguments = Arguments::parse();
+    let words = client::join(std::env::args_os(), &Arguments::command());
+    let arguments = Arguments::parse_from(words);
     let exit = match arguments.command.unwrap_or(Command::Run(arguments.run)) {
         Command::Run(arguments) => server::run(&arguments),
         Command::Check {
@@ -125,6 +149,11 @@ pub(crate) fn run() -> ExitCode {
         Command::Stop(arguments) => remote::stop(&arguments),
         Command::Snippet(arguments) => snippet::run(&arguments),
         Command::Cert(command) => cert::run(&command),
+        Command::Pub(arguments) => publish::run(&arguments),
+        Command::Sub(arguments) => subscribe::run(&arguments),
+        Command::Rr(arguments) => request::run(&arguments),
+        Command::Completion { shell } => generate::completion(shell),
+        Command::Man { directory } => generate::man(directory.as_deref()),
     };
     ExitCode::from(exit as u8)
 }

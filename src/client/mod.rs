@@ -1,10 +1,20 @@
 //! The way to a broker from outside, for the tools of the command line. Owns addresses, trust, dialing and an MQTT
 //! client of a few methods; knows nothing of the broker's own parts but the packets and the words for certificates.
 //!
-//! Start at [`Target`]: where to. [`Trust`] says whose certificate is believed there.
+//! Start at [`Client::connect`]: it dials ([`Dial`]) a [`Target`], where [`Trust`] says whose certificate is believed.
 
+mod connection;
+mod dial;
+mod error;
+pub mod reason;
+mod session;
 mod target;
 mod trust;
+mod wire;
 
+pub use connection::{Client, Event};
+pub use dial::{Dial, DialError, Stage};
+pub use error::{ClientError, Kind, PublishError};
+pub use session::Session;
 pub use target::{Carrier, Target, TargetError};
 pub use trust::{Dialect, Presented, TlsFailure, Trust, TrustError};

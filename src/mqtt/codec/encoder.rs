@@ -64,6 +64,11 @@ impl Encoder {
         }
     }
 
+    /// From now on nothing larger is encoded: what the server has said in CONNACK.
+    pub fn limit(&mut self, maximum_packet_size: Option<u32>) {
+        self.maximum_packet_size = maximum_packet_size.map_or(usize::MAX, |bytes| bytes as usize);
+    }
+
     /// Appends a packet. What this version has no packet for (DISCONNECT and AUTH of a server before MQTT 5) is left out.
     ///
     /// # Errors
