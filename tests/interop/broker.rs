@@ -32,7 +32,7 @@ pub(crate) struct Broker {
 }
 
 /// What carries a client's bytes.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(crate) enum Transport {
     Tcp,
     Tls,
@@ -149,7 +149,8 @@ format = "json"
         }
     }
 
-    fn log(&self) -> String {
+    /// All that it has logged.
+    pub(crate) fn log(&self) -> String {
         fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
     }
 }

@@ -1,5 +1,7 @@
 //! A client of another project as a child process: each wait has a deadline, and what it wrote is shown where it fails.
 
+#![allow(dead_code, reason = "each program uses the part of it that it needs")]
+
 use std::{
     io,
     process::Stdio,

@@ -2,9 +2,10 @@
 //
 //   node mqttjs/main.mjs URL [--ca FILE] [--version 3|4|5] [--library mqtt|mqtt4]
 //   node mqttjs/main.mjs URL [--ca FILE] --paths /,/mqtt     connects by each WebSocket path
+//   node mqttjs/main.mjs URL [--ca FILE] [--version 3|4|5] [--library mqtt|mqtt4] --matrix --name NAME
 //   node mqttjs/main.mjs URL [--ca FILE] --meet NAME --with NAME,…
 //
-// The last subscribes to meet/#, says `ready`, publishes meet/NAME once a line comes in, and ends well when a message
+// --matrix does the steps of matrix.mjs instead, and names each once it has passed. The last subscribes to meet/#, says `ready`, publishes meet/NAME once a line comes in, and ends well when a message
 // of every NAME has arrived. Exits with 1, and says why, where the broker does not do as it should.
 import { randomBytes } from "node:crypto";
 import dns from "node:dns";
@@ -13,6 +14,7 @@ import { createInterface } from "node:readline";
 import { parseArgs } from "node:util";
 
 import { Client } from "./client.mjs";
+import * as matrix from "./matrix.mjs";
 import * as steps from "./steps.mjs";
 import * as steps5 from "./steps5.mjs";
 
@@ -69,6 +71,17 @@ async function scenario(place) {
   }
 }
 
+/** In this order; the names are what the matrix waits for. */
+const MATRIX = ["connect", "qos0", "qos1", "qos2", "retained", "will", "session"];
+
+async function matrixSteps(place) {
+  for (const name of MATRIX) {
+    await Promise.race([matrix[name](place), deadline(name)]);
+    await place.leave();
+    console.log(name);
+  }
+}
+
 async function paths(place, list) {
   for (const path of list) {
     const url = new URL(path, place.url).href;
@@ -100,6 +113,8 @@ async function main() {
       ca: { type: "string" },
       version: { type: "string", default: "4" },
       library: { type: "string", default: "mqtt" },
+      matrix: { type: "boolean" },
+      name: { type: "string" },
       paths: { type: "string" },
       meet: { type: "string" },
       with: { type: "string", default: "" },
@@ -113,8 +128,10 @@ async function main() {
     ...(values.ca ? { ca: readFileSync(values.ca) } : {}),
   };
   // Short, since MQTT 3.1 allows client identifiers of 23 characters.
-  const place = new Place(library, positionals[0], options, `js${randomBytes(3).toString("hex")}`);
-  if (values.paths) await Promise.race([paths(place, values.paths.split(",")), deadline("paths")]);
+  const run = values.name ?? `js${randomBytes(3).toString("hex")}`;
+  const place = new Place(library, positionals[0], options, run);
+  if (values.matrix) await matrixSteps(place);
+  else if (values.paths) await Promise.race([paths(place, values.paths.split(",")), deadline("paths")]);
   else if (values.meet) await Promise.race([meet(place, values.meet, values.with.split(",")), deadline("meet")]);
   else await scenario(place);
 }

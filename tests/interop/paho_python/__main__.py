@@ -2,9 +2,10 @@
 
     python paho_python URL [--ca FILE] [--version 3|4|5]
     python paho_python URL [--ca FILE] --paths /,/mqtt     connects by each WebSocket path
+    python paho_python URL [--ca FILE] [--version 3|4|5] --matrix --name NAME
     python paho_python URL [--ca FILE] --meet NAME --with NAME,…
 
-The last subscribes to meet/#, says `ready`, publishes meet/NAME once a line comes in, and ends well when a message of
+--matrix does the steps of matrix.py instead, and names each once it has passed. The last subscribes to meet/#, says `ready`, publishes meet/NAME once a line comes in, and ends well when a message of
 every NAME has arrived. Exits with 1, and says why, where the broker does not do as it should.
 """
 
@@ -16,6 +17,7 @@ from urllib.parse import urljoin
 
 import paho.mqtt.client as paho
 
+import matrix
 import steps
 import steps5
 from client import Client
@@ -24,12 +26,12 @@ from client import Client
 class Place:
     """Where one step works: topics and client identifiers that no other run has, and clients that end with the step."""
 
-    def __init__(self, url, ca, version):
+    def __init__(self, url, ca, version, run):
         self.url = url
         self.ca = ca
         self.version = version
         # Short, since MQTT 3.1 allows client identifiers of 23 characters.
-        self.run = f"py{secrets.token_hex(3)}"
+        self.run = run or f"py{secrets.token_hex(3)}"
         self._opened = []
 
     def name(self, name):
@@ -67,6 +69,13 @@ def scenario(place):
         place.leave()
 
 
+def matrix_steps(place):
+    for step in (matrix.connect, matrix.qos0, matrix.qos1, matrix.qos2, matrix.retained, matrix.will, matrix.session):
+        step(place)
+        place.leave()
+        print(step.__name__, flush=True)
+
+
 def paths(place, names):
     for name in names:
         url = urljoin(place.url, name)
@@ -93,12 +102,16 @@ def main():
     parser.add_argument("url")
     parser.add_argument("--ca")
     parser.add_argument("--version", type=int, choices=(3, 4, 5), default=4)
+    parser.add_argument("--matrix", action="store_true")
+    parser.add_argument("--name")
     parser.add_argument("--paths")
     parser.add_argument("--meet")
     parser.add_argument("--with", dest="others", default="")
     arguments = parser.parse_args()
-    place = Place(arguments.url, arguments.ca, arguments.version)
-    if arguments.paths:
+    place = Place(arguments.url, arguments.ca, arguments.version, arguments.name)
+    if arguments.matrix:
+        matrix_steps(place)
+    elif arguments.paths:
         paths(place, arguments.paths.split(","))
     elif arguments.meet:
         meet(place, arguments.meet, arguments.others.split(","))

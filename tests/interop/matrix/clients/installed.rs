@@ -1,0 +1,71 @@
+//! Which version of a client is installed: read where its package manager keeps it, never written down twice.
+
+use std::{fs, process::Command};
+
+use super::scripts;
+
+/// What says which version is installed.
+#[derive(Clone, Copy)]
+pub(crate) enum Installed {
+    /// A Debian package.
+    Debian(&'static str),
+    /// A name in package.json, which may stand for another package.
+    Npm(&'static str),
+    /// A name in requirements.txt.
+    Pip(&'static str),
+}
+
+impl Installed {
+    /// The version as its project numbers it.
+    pub(crate) fn version(self) -> String {
+        match self {
+            Self::Debian(package) => debian(package),
+            Self::Npm(package) => npm(package),
+            Self::Pip(package) => pip(package),
+        }
+    }
+}
+
+/// Without epoch and revision: those change with Debian's security updates, and INTEROP.md must not.
+fn debian(package: &str) -> String {
+    let output = Command::new("dpkg-query")
+        .args(["--show", "--showformat=${Version}", package])
+        .output()
+        .expect("dpkg-query, which Debian has");
+    let version = String::from_utf8_lossy(&output.stdout);
+    let version = version.rsplit_once(':').map_or(&*version, |(_, rest)| rest);
+    let upstream = version
+        .rsplit_once('-')
+        .map_or(version, |(upstream, _)| upstream);
+    assert!(
+        !upstream.is_empty(),
+        "{package} is not there; `tests/run install` installs it"
+    );
+    upstream.to_owned()
+}
+
+fn npm(package: &str) -> String {
+    let lock: serde_json::Value =
+        serde_json::from_str(&read("package-lock.json")).expect("a lock file of npm");
+    let version = &lock["packages"][format!("node_modules/{package}")]["version"];
+    version
+        .as_str()
+        .unwrap_or_else(|| panic!("package-lock.json has no {package}"))
+        .to_owned()
+}
+
+fn pip(package: &str) -> String {
+    let requirements = read("requirements.txt");
+    let version = requirements
+        .lines()
+        .find_map(|line| line.strip_prefix(package)?.strip_prefix("=="));
+    version
+        .unwrap_or_else(|| panic!("requirements.txt does not pin {package}"))
+        .to_owned()
+}
+
+/// A file of tests/interop.
+fn read(name: &str) -> String {
+    let path = scripts().join(name);
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
