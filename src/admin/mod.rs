@@ -5,6 +5,7 @@
 //! says anything about a client, a topic or a file.
 
 mod answer;
+mod assets;
 pub mod control;
 mod data_dir;
 mod discovery;
@@ -68,6 +69,7 @@ type Handler = fn(&Asked<'_>) -> Response;
 const ROUTES: &[(&str, Handler)] = &[
     ("/", page::index),
     ("/index.html", page::index),
+    ("/plain", page::plain),
     ("/style.css", page::style),
     ("/icon.svg", page::icon),
     ("/mqtt", page::upgrade_required),
@@ -154,7 +156,7 @@ fn dispatch(asked: &Asked<'_>) -> Response {
     if path == "*" && method == Method::OPTIONS {
         return options(path);
     }
-    let Some((_, handler)) = ROUTES.iter().find(|(route, _)| is_at(route, path)) else {
+    let Some(handler) = handler(path) else {
         let detail =
             "Nothing is served at this path. MQTT over WebSocket is at /mqtt, the page at /.";
         return problem(asked.head, StatusCode::NOT_FOUND, detail);
@@ -169,6 +171,14 @@ fn dispatch(asked: &Asked<'_>) -> Response {
         response.headers_mut().insert(ALLOW, ALLOWED);
         response
     }
+}
+
+fn handler(path: &str) -> Option<Handler> {
+    if assets::is_under(path) {
+        return Some(assets::serve);
+    }
+    let known = ROUTES.iter().find(|(route, _)| is_at(route, path));
+    known.map(|(_, handler)| *handler)
 }
 
 /// Whether a method has a meaning here (RFC 9110, 9.1): others are 501, not 405.

@@ -1,7 +1,8 @@
-//! The page at `/`, and what a path for WebSocket answers to those who do not upgrade.
+//! The page at `/`, the plain one at `/plain`, and what a path for WebSocket answers to those who do not upgrade.
 //!
-//! The page is `web/index.html` or its Chinese sister, filled in here: `{{name}}` is replaced, and what stands between
-//! `<!-- if name -->` and `<!-- end -->` is left out unless `name` holds. No script runs in it.
+//! The plain page is `web/fallback/index.html` or its Chinese sister; no script runs in it, and it stands in at `/` for
+//! the page with scripts where that was not built (`assets`). Each is filled in here: `{{name}}` is replaced, and what
+//! stands between `<!-- if name -->` and `<!-- end -->` is left out unless `name` holds.
 
 use hyper::{
     StatusCode, Version,
@@ -14,37 +15,52 @@ use hyper::{
 use super::{
     Asked,
     answer::{body, preferences, problem, vary, with_etag},
+    assets,
     facts::{Address, Scheme, addresses},
 };
 use crate::listener::http::Response;
 
-const ENGLISH: &str = include_str!("../../web/index.html");
-const CHINESE: &str = include_str!("../../web/index.zh.html");
-const STYLE: &[u8] = include_bytes!("../../web/style.css");
+const ENGLISH: &str = include_str!("../../web/fallback/index.html");
+const CHINESE: &str = include_str!("../../web/fallback/index.zh.html");
+const STYLE: &[u8] = include_bytes!("../../web/fallback/style.css");
 const ICON: &[u8] = include_bytes!("../../web/icon.svg");
 
 /// Its own style and icon, and nothing else from anywhere.
 const POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; \
                       form-action 'none'; frame-ancestors 'none'";
 
-/// What this is and how to connect.
+/// What this is and how to connect: the page with scripts, where it was built.
 pub(super) fn index(asked: &Asked<'_>) -> Response {
-    let (template, language) = if wants_chinese(asked) {
-        (CHINESE, "zh-CN")
-    } else {
-        (ENGLISH, "en")
-    };
-    let page = fill(asked, template);
+    match assets::page() {
+        Some(template) => filled(asked, template, language(asked), assets::POLICY),
+        None => plain(asked),
+    }
+}
+
+/// The same without scripts.
+pub(super) fn plain(asked: &Asked<'_>) -> Response {
+    let language = language(asked);
+    let template = if language == "en" { ENGLISH } else { CHINESE };
+    filled(asked, template, language, POLICY)
+}
+
+fn filled(
+    asked: &Asked<'_>,
+    template: &str,
+    language: &'static str,
+    policy: &'static str,
+) -> Response {
+    let page = fill(asked, template, language);
     let response = body(StatusCode::OK, "text/html; charset=utf-8", page.clone());
     let mut response = with_etag(asked.head, page.as_bytes(), response);
     let headers = response.headers_mut();
     headers.insert(CONTENT_LANGUAGE, HeaderValue::from_static(language));
-    headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
+    headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
     vary(&mut response, ACCEPT_LANGUAGE);
     response
 }
 
-/// How the page looks.
+/// How the plain page looks.
 pub(super) fn style(asked: &Asked<'_>) -> Response {
     let response = body(StatusCode::OK, "text/css; charset=utf-8", STYLE);
     with_etag(asked.head, STYLE, response)
@@ -81,6 +97,10 @@ pub(super) fn upgrade_required(asked: &Asked<'_>) -> Response {
     response
 }
 
+fn language(asked: &Asked<'_>) -> &'static str {
+    if wants_chinese(asked) { "zh-CN" } else { "en" }
+}
+
 /// `?lang=zh` and `?lang=en` go before what the browser prefers.
 fn wants_chinese(asked: &Asked<'_>) -> bool {
     let mut parts = asked.head.uri.query().unwrap_or_default().split('&');
@@ -98,7 +118,7 @@ fn wants_chinese(asked: &Asked<'_>) -> bool {
     quality("zh") > quality("en")
 }
 
-fn fill(asked: &Asked<'_>, template: &str) -> String {
+fn fill(asked: &Asked<'_>, template: &str, language: &str) -> String {
     let facts = asked.endpoints.facts.load();
     let addresses = addresses(asked);
     let has_own_ca = facts.certificate_authority.is_some();
@@ -129,6 +149,7 @@ fn fill(asked: &Asked<'_>, template: &str) -> String {
     let host = asked.host();
     let port = |address: Option<&Address>| address.map(|a| a.port.to_string()).unwrap_or_default();
     for (name, value) in [
+        ("{{language}}", language.to_owned()),
         ("{{host}}", host.name.to_string()),
         (
             "{{bare-host}}",

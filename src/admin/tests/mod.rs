@@ -4,12 +4,14 @@ use http_body_util::BodyExt;
 use hyper::{
     Version,
     header::{
-        ACCEPT, ACCEPT_LANGUAGE, ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONNECTION,
-        CONTENT_DISPOSITION, CONTENT_LANGUAGE, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HOST,
-        IF_NONE_MATCH, REFERRER_POLICY, UPGRADE, VARY, X_CONTENT_TYPE_OPTIONS,
+        ACCEPT, ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONNECTION, CONTENT_DISPOSITION,
+        CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, REFERRER_POLICY, UPGRADE, VARY,
+        X_CONTENT_TYPE_OPTIONS,
     },
 };
 use serde_json::Value;
+
+mod page;
 
 use super::*;
 use crate::listener::Protocols;
@@ -337,7 +339,7 @@ fn where_certificates_are_not_ours_there_is_no_ca() {
     let answer = ask(&endpoints, request("GET", "/ca.crt"));
     assert_eq!(answer.status(), 404);
     assert!(answer.body.contains("not of its own making"));
-    let page = ask(&endpoints, request("GET", "/")).body;
+    let page = ask(&endpoints, request("GET", "/plain")).body;
     assert!(!page.contains("/ca.crt"));
     assert!(page.contains("--tls-use-os-certs"));
     let known = ask(&endpoints, request("GET", "/.well-known/mqtt"));
@@ -385,81 +387,6 @@ fn options_lets_other_origins_read_well_known() {
     assert_eq!(answer.header(ACCESS_CONTROL_ALLOW_ORIGIN), "*");
     let other = ask(&endpoints(facts()), request("OPTIONS", "/status"));
     assert_eq!(other.header(ACCESS_CONTROL_ALLOW_ORIGIN), "");
-}
-
-#[test]
-fn the_page_is_filled_in() {
-    for path in ["/", "/index.html", "/?lang=zh"] {
-        let page = get(path);
-        assert_eq!(page.header(CONTENT_TYPE), "text/html; charset=utf-8");
-        for text in [
-            "wss://mq.example/mqtt",
-            "mqtts://mq.example:443",
-            "mqtts://mq.example:8883",
-            "-h mq.example -p 443 --cafile ca.crt",
-            "href=\"/ca.crt\"",
-            "href=\"/status\"",
-            "href=\"/metrics\"",
-            "href=\"/.well-known/mqtt\"",
-        ] {
-            assert!(page.body.contains(text), "{text} is not in {path}");
-        }
-        for left_over in [
-            "{{", "}}", "<!-- if", "<!-- end", "<script", "style=", "onclick",
-        ] {
-            assert!(!page.body.contains(left_over), "{left_over} is in {path}");
-        }
-    }
-}
-
-#[test]
-fn a_hostile_host_does_not_reach_the_page() {
-    for host in ["\"><script>alert(1)</script>", "a'b", "x&y"] {
-        let page = ask(&endpoints(facts()), get_from(host, "/")).body;
-        assert!(!page.contains(host), "{host}");
-        assert!(page.contains("wss://localhost/mqtt"));
-    }
-}
-
-#[test]
-fn the_language_is_what_the_reader_prefers() {
-    let check = |path: &str, accept: &str, expected: &str| {
-        let wanted = request("GET", path).header(ACCEPT_LANGUAGE, accept);
-        let answer = ask(&endpoints(facts()), wanted);
-        assert_eq!(answer.header(CONTENT_LANGUAGE), expected, "{path} {accept}");
-        assert_eq!(answer.header(VARY), "accept-language");
-        let declared = format!("<html lang=\"{expected}\">");
-        assert!(answer.body.contains(&declared));
-    };
-    check("/", "", "en");
-    check("/", "de-DE,de;q=0.9", "en");
-    check("/", "zh-CN,zh;q=0.9,en;q=0.8", "zh-CN");
-    check("/", "en-US,en;q=0.9,zh;q=0.8", "en");
-    check("/", "en;q=0.5, ZH-tw;q=0.7", "zh-CN");
-    check("/?lang=en", "zh-CN", "en");
-    check("/?lang=zh", "en", "zh-CN");
-}
-
-/// RFC 9110, 13.1.2 and 15.4.5.
-#[test]
-fn what_has_not_changed_is_not_sent_again() {
-    let endpoints = endpoints(facts());
-    for path in ["/", "/style.css", "/icon.svg"] {
-        let first = ask(&endpoints, request("GET", path));
-        let tag = first.header(ETAG);
-        assert!(tag.starts_with('"') && tag.len() == 18, "{tag}");
-        let again = ask(&endpoints, request("GET", path).header(IF_NONE_MATCH, tag));
-        assert_eq!(again.status(), 304, "{path}");
-        assert_eq!(again.body, "");
-        assert_eq!(again.header(ETAG), tag);
-        assert_eq!(again.header(CACHE_CONTROL), "no-cache");
-        assert_eq!(again.header(VARY), first.header(VARY));
-        let other = request("GET", path).header(IF_NONE_MATCH, "\"other\"");
-        assert_eq!(ask(&endpoints, other).status(), 200);
-    }
-    let english = ask(&endpoints, request("GET", "/?lang=en"));
-    let chinese = ask(&endpoints, request("GET", "/?lang=zh"));
-    assert_ne!(english.header(ETAG), chinese.header(ETAG));
 }
 
 #[test]

@@ -1,0 +1,5 @@
+/** The one session of the page. */
+
+import { Session } from "./session";
+
+export const session = new Session();
