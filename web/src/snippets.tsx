@@ -11,8 +11,9 @@ interface Language {
 
 interface Snippet {
   title: string;
+  /** The name a file of it has. */
+  file: string;
   text: string;
-  notes: string[];
 }
 
 export function Snippets({ url, username }: { url: string; username: string }) {
@@ -58,14 +59,11 @@ export function Snippets({ url, username }: { url: string; username: string }) {
       {snippet && (
         <>
           <div class="bar">
-            <span class="hint">{t("for", { url })}</span>
+            <span class="hint">{t("for", { url })} · {snippet.file}</span>
             <span class="spring" />
             <Copy text={snippet.text} label={snippet.title} />
           </div>
           <pre tabIndex={0} data-testid="snippet">{snippet.text}</pre>
-          {snippet.notes.map((note) => (
-            <p class="hint" lang="en">{note}</p>
-          ))}
         </>
       )}
     </>
