@@ -4,16 +4,11 @@
 use std::{
     fmt,
     sync::Arc,
-    thread::JoinHandle,
     time::{Duration, Instant, SystemTime},
 };
 
 use parking_lot::Mutex;
-use tokio::{
-    runtime::{Handle, Runtime},
-    sync::watch,
-};
-use tokio_util::sync::CancellationToken;
+use tokio::sync::watch;
 
 use crate::{
     admin::{
@@ -23,11 +18,12 @@ use crate::{
     auth::{Anonymous, Authority},
     config::{Config, changes_needing_restart},
     listener::{
-        self, Bind, FrontDoor,
+        self, Bind, FrontDoor, Inherited,
         tls::{self, Certificates},
     },
     mqtt::Broker,
     router::Router,
+    runtimes::{Pulse, Runtimes},
     storage::{Memory, Storage},
     sys,
     telemetry::{Metrics, Probes},
@@ -56,6 +52,7 @@ pub struct Builder {
     config: Config,
     storage: Option<Arc<dyn Storage>>,
     authority: Option<Arc<dyn Authority>>,
+    inherited: Inherited,
 }
 
 /// Why a broker did not start or did not take a new configuration; everything that is wrong, one line each.
@@ -70,6 +67,7 @@ impl App {
             config,
             storage: None,
             authority: None,
+            inherited: Inherited::none(),
         }
     }
 
@@ -102,6 +100,12 @@ impl App {
     #[must_use]
     pub const fn broker(&self) -> &Arc<Broker> {
         &self.broker
+    }
+
+    /// Tells whether every runtime still runs what is spawned on it.
+    #[must_use]
+    pub fn pulse(&self) -> Pulse {
+        self.runtimes.pulse()
     }
 
     /// Replaces the configuration, all or nothing: everything is prepared before anything changes.
@@ -250,6 +254,13 @@ impl Builder {
         self
     }
 
+    /// Sockets that are bound already and become the listeners of their addresses.
+    #[must_use]
+    pub fn inherited(mut self, sockets: Inherited) -> Self {
+        self.inherited = sockets;
+        self
+    }
+
     /// Binds, spawns a thread per runtime, and returns once every listener accepts.
     ///
     /// # Errors
@@ -259,6 +270,7 @@ impl Builder {
             config,
             storage,
             authority: given,
+            inherited,
         } = self;
         let started = now();
         let metrics = Arc::new(Metrics::default());
@@ -296,6 +308,7 @@ impl Builder {
             broker.clone(),
             probes,
             runtimes.handles(),
+            inherited,
         );
         let app = App {
             front_door,
@@ -336,60 +349,6 @@ impl App {
         self.endpoints.facts.store(Arc::new(facts));
         self.readiness.started();
         Ok(())
-    }
-}
-
-/// One single-threaded runtime for each core. A connection lives and dies on one of them.
-struct Runtimes {
-    stop: CancellationToken,
-    threads: Vec<(Handle, JoinHandle<()>)>,
-}
-
-impl Runtimes {
-    fn start(count: usize) -> Result<Self, String> {
-        let mut runtimes = Self {
-            stop: CancellationToken::new(),
-            threads: Vec::new(),
-        };
-        for number in 0..count.max(1) {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .map_err(|error| format!("cannot start a runtime: {error}"))?;
-            let handle = runtime.handle().clone();
-            let stop = runtimes.stop.clone();
-            let thread = std::thread::Builder::new()
-                .name(format!("gatemq-{number}"))
-                .spawn(move || run(&runtime, &stop))
-                .map_err(|error| format!("cannot start a thread: {error}"))?;
-            runtimes.threads.push((handle, thread));
-        }
-        Ok(runtimes)
-    }
-
-    fn handles(&self) -> Vec<Handle> {
-        self.threads
-            .iter()
-            .map(|(handle, _)| handle.clone())
-            .collect()
-    }
-
-    fn first(&self) -> &Handle {
-        &self.threads[0].0
-    }
-}
-
-fn run(runtime: &Runtime, stop: &CancellationToken) {
-    runtime.block_on(stop.cancelled());
-}
-
-impl Drop for Runtimes {
-    fn drop(&mut self) {
-        self.stop.cancel();
-        for (_, thread) in self.threads.drain(..) {
-            // A thread that has panicked has said so already.
-            let _ = thread.join();
-        }
     }
 }
 

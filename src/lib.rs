@@ -26,4 +26,6 @@ pub mod client; // the way to a broker from outside, for the tools of the comman
 
 pub mod config; // what the operator wrote becomes the checked Config of each part
 
+pub mod runtimes; // the threads that connections live on
+
 pub mod app; // builds every part from its Config; starts, reloads, drains

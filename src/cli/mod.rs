@@ -11,6 +11,7 @@ mod request;
 mod server;
 mod snippet;
 mod subscribe;
+mod service;
 
 use std::{
     error::Error,

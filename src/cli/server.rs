@@ -9,6 +9,7 @@ use gatemq::{
     },
     app::{App, Failed},
     config::{Loaded, Overrides},
+    listener::Inherited,
     telemetry::{self, LogHandle},
 };
 use parking_lot::Mutex;
@@ -17,7 +18,7 @@ use tokio::{
     sync::Notify,
 };
 
-use super::{Exit, RunArguments, complain, first_screen, load, reject, say_aside};
+use super::{Exit, RunArguments, complain, first_screen, load, reject, say_aside, service};
 
 /// The running broker as signals and the control socket see it.
 struct Server {
@@ -31,6 +32,11 @@ struct Server {
 
 /// Runs the broker.
 pub(super) fn run(arguments: &RunArguments) -> Exit {
+    // Before there is a second thread, whose environment this would change.
+    let inherited = match Inherited::from_env() {
+        Ok(inherited) => inherited,
+        Err(error) => return complain(Exit::Configuration, Failed::because(error)),
+    };
     // Before the configuration is read, whose defaults follow it.
     if let Err(error) = raise_descriptor_limit() {
         say_aside(format_args!(
@@ -66,10 +72,15 @@ pub(super) fn run(arguments: &RunArguments) -> Exit {
         Ok(runtime) => runtime,
         Err(error) => return complain(Exit::Configuration, error),
     };
-    runtime.block_on(serve(loaded, overrides, data_dir))
+    runtime.block_on(serve(loaded, overrides, data_dir, inherited))
 }
 
-async fn serve(loaded: Loaded, overrides: Overrides, data_dir: DataDir) -> Exit {
+async fn serve(
+    loaded: Loaded,
+    overrides: Overrides,
+    data_dir: DataDir,
+    inherited: Inherited,
+) -> Exit {
     let Loaded {
         config,
         file,
@@ -87,11 +98,13 @@ async fn serve(loaded: Loaded, overrides: Overrides, data_dir: DataDir) -> Exit 
         (Err(error), _) => return complain(Exit::Configuration, error),
         (_, Err(error)) => return complain(Exit::Configuration, error),
     };
-    let app = match App::builder(config).start() {
+    let app = match App::builder(config).inherited(inherited).start() {
         Ok(app) => app,
         Err(failed) => return complain(Exit::Configuration, failed),
     };
     first_screen::print(&app, file.as_deref());
+    service::ready(&app);
+    tokio::spawn(service::keep_alive(app.pulse()));
     let server = Arc::new(Server {
         app: Mutex::new(Some(app)),
         file,
@@ -144,6 +157,7 @@ impl Signals {
         let Some(app) = server.app.lock().take() else {
             return Exit::Done;
         };
+        service::stopping(app.config().drain_timeout);
         tokio::select! {
             () = app.drain() => tracing::info!(code = "app.stopped", "stopped"),
             Some(()) = self.terminate.recv() => tracing::warn!(code = "app.stopped", "stopped at once"),
@@ -159,6 +173,7 @@ impl Server {
         let Some(app) = &*app else {
             return Err(Failed::because("the broker is stopping"));
         };
+        service::reloading();
         let reloaded = self.load_again(app).and_then(|loaded| {
             let log = loaded.config.log.clone();
             let mut report = app.reload(loaded.config)?;
@@ -174,12 +189,14 @@ impl Server {
                 for warning in &report.warnings {
                     tracing::warn!(code = "config.warning", "{warning}");
                 }
+                service::ready(app);
             }
             Err(failed) => {
                 tracing::error!(
                     code = "config.reload_failed",
                     "reload failed, everything stays as it was: {failed}"
                 );
+                service::running(format_args!("reload failed, runs as before: {failed}"));
             }
         }
         reloaded

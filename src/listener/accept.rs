@@ -44,7 +44,7 @@ impl Accept for UnixListener {
     }
 }
 
-/// Accepts on every runtime until `stop`. Returns the file of a Unix socket.
+/// Accepts on every runtime until `stop`. Returns the file of a Unix socket, where it is ours.
 pub(super) fn spawn(
     bound: Bound,
     runtimes: &[Handle],
@@ -66,7 +66,7 @@ pub(super) fn spawn(
             }
             None
         }
-        Bound::Unix(file, sockets) => {
+        Bound::Unix(_, sockets, file) => {
             for (socket, runtime) in sockets.into_iter().zip(runtimes) {
                 let _entered = runtime.enter();
                 spawn_on(
@@ -77,7 +77,7 @@ pub(super) fn spawn(
                     stop,
                 );
             }
-            Some(file)
+            file
         }
     }
 }

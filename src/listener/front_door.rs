@@ -15,6 +15,7 @@ use super::{
     Bind, Config, Limits, accept,
     admission::Admissions,
     http::Routes,
+    inherited::Inherited,
     socket::{BindError, Bound, SocketFile},
     tls::Certificates,
 };
@@ -27,6 +28,7 @@ use crate::{
 pub struct FrontDoor {
     shared: Arc<Shared>,
     runtimes: Vec<Handle>,
+    inherited: Inherited,
     active: Mutex<Vec<Active>>,
 }
 
@@ -73,7 +75,8 @@ enum Step {
 }
 
 impl FrontDoor {
-    /// A front door without listeners. Connections run on these runtimes, each on the one that accepted it.
+    /// A front door without listeners. Connections run on these runtimes, each on the one that accepted it. Sockets that
+    /// were handed over become listeners as soon as their addresses are configured.
     #[must_use]
     pub fn new(
         limits: Limits,
@@ -82,6 +85,7 @@ impl FrontDoor {
         broker: Arc<Broker>,
         probes: Arc<Probes>,
         runtimes: Vec<Handle>,
+        inherited: Inherited,
     ) -> Self {
         let metrics = broker.metrics.clone();
         Self {
@@ -97,6 +101,7 @@ impl FrontDoor {
                 stopping: CancellationToken::new(),
             }),
             runtimes,
+            inherited,
             active: Mutex::default(),
         }
     }
@@ -104,21 +109,23 @@ impl FrontDoor {
     /// Binds what is not yet listened on. Nothing changes until [`install`](Self::install).
     ///
     /// # Errors
-    /// Every address that cannot be had.
+    /// Every address that cannot be had, and every socket handed over that nobody would accept from.
     pub fn prepare(&self, configs: Vec<Config>) -> Result<Prepared, Vec<BindError>> {
         let active = self.active.lock();
         let ours: Vec<Bind> = active.iter().map(|active| active.local.clone()).collect();
         // Each is kept for one: port 0 may be wanted several times.
         let mut left: Vec<&Bind> = active.iter().map(|active| &active.wanted).collect();
         let mut steps = Vec::new();
-        let mut errors = Vec::new();
+        let mut errors = self.inherited.unwanted(&configs);
         for config in configs {
             if let Some(at) = left.iter().position(|wanted| **wanted == config.bind) {
                 left.remove(at);
                 steps.push(Step::Keep(config));
                 continue;
             }
-            match Bound::new(&config.bind, self.runtimes.len(), &ours) {
+            let count = self.runtimes.len();
+            let inherited = self.inherited.open(&config.bind, count);
+            match inherited.unwrap_or_else(|| Bound::new(&config.bind, count, &ours)) {
                 Ok(bound) => steps.push(Step::Open(config, bound)),
                 Err(error) if config.optional => {
                     tracing::warn!(code = "listener.skipped", "{error}; skipped");

@@ -6,6 +6,7 @@ pub mod detect;
 pub mod forwarded;
 mod front_door;
 pub mod http;
+mod inherited;
 mod path;
 pub mod proxy_protocol;
 mod socket;
@@ -16,6 +17,7 @@ mod turned_away;
 pub mod websocket;
 
 pub use front_door::{FrontDoor, Prepared};
+pub use inherited::Inherited;
 pub use socket::BindError;
 
 use std::{fmt, net::SocketAddr, path::PathBuf, time::Duration};

@@ -27,17 +27,26 @@ const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
 /// One bound address, with a socket for each runtime.
 #[derive(Debug)]
 pub(super) enum Bound {
-    Tcp(SocketAddr, Vec<StdTcpListener>),
-    Unix(SocketFile, Vec<StdUnixListener>),
+    Tcp(Bind, Vec<StdTcpListener>),
+    /// The file is there where it is ours to remove.
+    Unix(Bind, Vec<StdUnixListener>, Option<SocketFile>),
 }
 
-/// A listener could not be bound.
+/// Listeners and sockets do not come together.
 #[derive(Debug)]
-pub struct BindError {
-    /// Where.
-    pub bind: Bind,
-    /// Why not.
-    pub source: io::Error,
+pub enum BindError {
+    /// A listener could not be bound.
+    Failed {
+        /// Where.
+        bind: Bind,
+        /// Why not.
+        source: io::Error,
+    },
+    /// A socket was handed over, and no listener is configured for its address.
+    NoListener {
+        /// Where it listens.
+        inherited: Bind,
+    },
 }
 
 /// The file of a Unix socket, removed when nobody listens there any more.
@@ -56,7 +65,7 @@ impl Bound {
             Bind::Tcp(addr) => bind_tcp(*addr, count, shares_port(addr)),
             Bind::Unix(path) => bind_unix(path, count),
         };
-        bound.map_err(|source| BindError {
+        bound.map_err(|source| BindError::Failed {
             bind: bind.clone(),
             source,
         })
@@ -65,8 +74,7 @@ impl Bound {
     /// Where it listens, with the port that was taken where the configuration says 0.
     pub(super) fn local_addr(&self) -> Bind {
         match self {
-            Self::Tcp(addr, _) => Bind::Tcp(*addr),
-            Self::Unix(file, _) => Bind::Unix(file.0.clone()),
+            Self::Tcp(addr, _) | Self::Unix(addr, ..) => addr.clone(),
         }
     }
 }
@@ -83,7 +91,7 @@ fn bind_tcp(addr: SocketAddr, count: usize, is_ours: bool) -> io::Result<Bound> 
     for _ in 1..count {
         sockets.push(listen_tcp(addr)?);
     }
-    Ok(Bound::Tcp(addr, sockets))
+    Ok(Bound::Tcp(Bind::Tcp(addr), sockets))
 }
 
 fn listen_tcp(addr: SocketAddr) -> io::Result<StdTcpListener> {
@@ -116,7 +124,11 @@ fn bind_unix(path: &Path, count: usize) -> io::Result<Bound> {
         sockets.push(listener.try_clone()?);
     }
     sockets.push(listener);
-    Ok(Bound::Unix(file, sockets))
+    Ok(Bound::Unix(
+        Bind::Unix(path.to_owned()),
+        sockets,
+        Some(file),
+    ))
 }
 
 /// A socket file that nobody listens on is what a killed broker left.
@@ -164,7 +176,16 @@ impl Options for UnixStream {
 
 impl fmt::Display for BindError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { bind, source } = self;
+        let (bind, source) = match self {
+            Self::Failed { bind, source } => (bind, source),
+            Self::NoListener { inherited } => {
+                return write!(
+                    f,
+                    "the socket {inherited} was handed over (LISTEN_FDS), and no listener has `bind = \"{inherited}\"`: add one, or \
+                     take it out of the socket unit"
+                );
+            }
+        };
         match (source.kind(), bind) {
             (io::ErrorKind::AddrInUse, _) => write!(
                 f,
@@ -187,13 +208,21 @@ impl fmt::Display for BindError {
 
 impl std::error::Error for BindError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        Some(&self.source)
+        match self {
+            Self::Failed { source, .. } => Some(source),
+            Self::NoListener { .. } => None,
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn kind(error: &BindError) -> io::ErrorKind {
+        let source = std::error::Error::source(error).and_then(|source| source.downcast_ref());
+        source.map_or(io::ErrorKind::Other, io::Error::kind)
+    }
 
     fn loopback() -> Bind {
         Bind::Tcp(([127, 0, 0, 1], 0).into())
@@ -207,7 +236,7 @@ mod tests {
         };
         assert_eq!(sockets.len(), 3);
         for socket in sockets {
-            assert_eq!(socket.local_addr().expect("bound"), *addr);
+            assert_eq!(Bind::Tcp(socket.local_addr().expect("bound")), *addr);
         }
     }
 
@@ -215,7 +244,7 @@ mod tests {
     fn a_second_broker_on_the_same_port_is_noticed() {
         let first = Bound::new(&loopback(), 1, &[]).expect("a free port");
         let error = Bound::new(&first.local_addr(), 1, &[]).expect_err("taken");
-        assert_eq!(error.source.kind(), io::ErrorKind::AddrInUse);
+        assert_eq!(kind(&error), io::ErrorKind::AddrInUse);
         assert!(
             error.to_string().contains("another process listens there"),
             "{error}"
@@ -241,7 +270,7 @@ mod tests {
         let bound =
             Bound::new(&Bind::Unix(path.clone()), 2, &[]).expect("the stale one is removed");
         let error = Bound::new(&Bind::Unix(path.clone()), 1, &[]).expect_err("in use");
-        assert_eq!(error.source.kind(), io::ErrorKind::AddrInUse);
+        assert_eq!(kind(&error), io::ErrorKind::AddrInUse);
         drop(bound);
         assert!(!path.exists());
     }

@@ -10,6 +10,7 @@ mod cert;
 mod check;
 mod control;
 mod snippet;
+mod service;
 mod start;
 mod stop;
 mod support;
