@@ -34,6 +34,7 @@ pub(super) fn print(app: &App, file: Option<&Path>) {
                 && config.proxy_protocol != ProxyProtocol::Required
         }),
         ca: own_ca.map(|path| quoted(&path.display().to_string())),
+        program: program(),
         is_local: listeners.iter().all(|(bind, _)| match bind {
             Bind::Tcp(addr) => addr.ip().is_loopback(),
             Bind::Unix(_) => true,
@@ -57,6 +58,8 @@ struct Screen {
     doors: Doors,
     /// Those for which a client needs nothing but the address.
     open: Doors,
+    /// This program, as a shell reads its path.
+    program: String,
     /// The authority of our own making, as a shell reads its path.
     ca: Option<String>,
     /// Nobody can connect from elsewhere.
@@ -124,10 +127,6 @@ impl Screen {
             env!("CARGO_PKG_VERSION"),
             self.circumstances()
         );
-        let url = |scheme: &str, door: &Option<(String, u16)>| {
-            door.as_ref()
-                .map(|(host, port)| format!("{scheme}://{}:{port}", in_url(host)))
-        };
         for (label, value) in [
             ("Page", self.doors.page.clone()),
             ("Browsers", self.doors.wss.clone()),
@@ -172,22 +171,24 @@ impl Screen {
     fn commands(&self) -> Vec<String> {
         let mut commands = Vec::new();
         if self.allow_anonymous {
-            let plain = self.open.mqtt.as_ref().map(|door| client(door, ""));
-            let secure = self.open.mqtts.as_ref().map(|door| {
-                // With certificates from elsewhere the system's own roots do.
-                let trust = self.ca.as_ref().map_or_else(
-                    || " --capath /etc/ssl/certs".to_owned(),
-                    |ca| format!(" --cafile {ca}"),
-                );
-                client(door, &trust)
-            });
+            // With certificates from elsewhere the system's own roots do.
+            let trust = self.ca.as_ref().map(|ca| format!(" --cafile {ca}"));
+            let trusting = |url: String| format!("{url}{}", trust.as_deref().unwrap_or_default());
+            let plain = url("mqtt", &self.open.mqtt);
+            let secure = self
+                .open
+                .wss
+                .clone()
+                .or_else(|| url("mqtts", &self.open.mqtts));
+            let secure = secure.map(trusting);
             let subscriber = plain.as_ref().or(secure.as_ref());
             let publisher = secure.as_ref().or(plain.as_ref());
+            let program = &self.program;
             commands
-                .extend(subscriber.map(|client| format!("mosquitto_sub {client} -t 'demo/#' -v")));
+                .extend(subscriber.map(|broker| format!("{program} sub {broker} -t 'demo/#' -v")));
             commands.extend(
-                publisher.map(|client| {
-                    format!("mosquitto_pub {client} -t demo/hello -m 'hello, world'")
+                publisher.map(|broker| {
+                    format!("{program} pub {broker} -t demo/hello -m 'hello, world'")
                 }),
             );
         }
@@ -201,9 +202,23 @@ impl Screen {
     }
 }
 
-/// How the clients of mosquitto are told where to connect.
-fn client((host, port): &(String, u16), trust: &str) -> String {
-    format!("-h {host} -p {port}{trust}")
+/// The door of a device, as a URL.
+fn url(scheme: &str, door: &Option<(String, u16)>) -> Option<String> {
+    let (host, port) = door.as_ref()?;
+    Some(format!("{scheme}://{}:{port}", in_url(host)))
+}
+
+/// How this program is started from anywhere: by its name where that was enough, otherwise by its path.
+fn program() -> String {
+    let typed = std::env::args_os()
+        .next()
+        .unwrap_or_else(|| "gatemq".into());
+    let typed = Path::new(&typed);
+    if typed.components().count() == 1 && typed.is_relative() {
+        return typed.display().to_string();
+    }
+    let path = std::path::absolute(typed).unwrap_or_else(|_| typed.to_owned());
+    quoted(&path.display().to_string())
 }
 
 /// A host as URLs have it: an IPv6 address in brackets.
@@ -260,6 +275,7 @@ mod tests {
         Screen {
             doors: doors(listeners, certified),
             open: doors(listeners, certified),
+            program: "gatemq".to_owned(),
             allow_anonymous: true,
             ..Screen::default()
         }
@@ -281,8 +297,8 @@ mod tests {
             "wss://localhost:8443/mqtt",
             "mqtts://localhost:8443",
             "mqtt://localhost:1883",
-            "mosquitto_sub -h localhost -p 1883 -t",
-            "mosquitto_pub -h localhost -p 8443 --cafile '/my broker/certs/ca.pem' -t",
+            "gatemq sub mqtt://localhost:1883 -t",
+            "gatemq pub wss://localhost:8443/mqtt --cafile '/my broker/certs/ca.pem' -t",
             "curl --cacert '/my broker/certs/ca.pem' https://localhost:8443/status",
         ] {
             assert!(text.contains(expected), "{expected} in {text}");
@@ -299,7 +315,7 @@ mod tests {
         for expected in [
             "https://mqtt.example/\n",
             "configured by gatemq.toml",
-            "mosquitto_sub -h mqtt.example -p 443 --capath /etc/ssl/certs",
+            "gatemq sub wss://mqtt.example/mqtt -t",
         ] {
             assert!(text.contains(expected), "{expected} in {text}");
         }
@@ -307,10 +323,13 @@ mod tests {
     }
 
     #[test]
-    fn an_ipv6_address_is_in_brackets_in_urls_only() {
+    fn an_ipv6_address_is_in_brackets() {
         let text = screen(&[listener("[fd00::1]:1883", false)], None).text();
         assert!(text.contains("mqtt://[fd00::1]:1883\n"), "{text}");
-        assert!(text.contains("-h fd00::1 -p 1883"), "{text}");
+        assert!(
+            text.contains("gatemq sub mqtt://[fd00::1]:1883 -t"),
+            "{text}"
+        );
     }
 
     #[test]
@@ -320,7 +339,7 @@ mod tests {
             allow_anonymous: false,
             ..screen(&listeners, None)
         };
-        assert!(!closed.text().contains("mosquitto"));
+        assert!(!closed.text().contains("gatemq sub"));
         assert!(closed.text().contains("(no configuration file; no clients"));
         assert!(closed.text().contains("curl"));
         let behind_a_proxy = Screen {

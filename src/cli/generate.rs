@@ -23,7 +23,7 @@ pub(super) fn completion(shell: Shell) -> Exit {
 
 /// Prints the manual page, or writes those of all commands into a directory.
 pub(super) fn man(directory: Option<&Path>) -> Exit {
-    let mut program = Arguments::command();
+    let mut program = Arguments::command().disable_help_subcommand(true);
     // Subcommands learn what they are called.
     program.build();
     match directory {
@@ -61,9 +61,6 @@ fn write_all(program: &Command, directory: &Path) -> io::Result<Vec<PathBuf>> {
     let mut paths = Vec::new();
     let mut commands = vec![program];
     while let Some(command) = commands.pop() {
-        if command.is_hide_set() || command.get_name() == "help" {
-            continue;
-        }
         let name = command.get_display_name().unwrap_or("gatemq");
         let path = directory.join(format!("{name}.1"));
         fs::write(&path, page(command))?;

@@ -22,7 +22,7 @@ use super::{
 const NAME: &str = "pub";
 
 #[derive(Args, Debug)]
-#[command(disable_help_flag = true)]
+#[command(disable_help_flag = true, after_help = client::EXIT_CODES)]
 pub(super) struct PublishArguments {
     /// The topic
     #[arg(short = 't', long)]

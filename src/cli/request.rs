@@ -23,7 +23,7 @@ use super::{
 const NAME: &str = "rr";
 
 #[derive(Args, Debug)]
-#[command(disable_help_flag = true)]
+#[command(disable_help_flag = true, after_help = client::EXIT_CODES)]
 pub(super) struct RequestArguments {
     /// The topic of the request
     #[arg(short = 't', long)]

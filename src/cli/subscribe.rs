@@ -26,7 +26,7 @@ const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 #[derive(Args, Debug)]
-#[command(disable_help_flag = true)]
+#[command(disable_help_flag = true, after_help = client::EXIT_CODES)]
 pub(super) struct SubscribeArguments {
     /// Subscribe to this filter; more than once for several
     #[arg(short = 't', long, value_name = "FILTER")]

@@ -18,3 +18,6 @@ pub use error::{ClientError, Kind, PublishError};
 pub use session::Session;
 pub use target::{Carrier, Target, TargetError};
 pub use trust::{Dialect, Presented, TlsFailure, Trust, TrustError};
+
+#[cfg(test)]
+mod tests;

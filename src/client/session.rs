@@ -149,3 +149,95 @@ impl Session {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::message::{Message, TopicName};
+
+    fn publish(qos: QoS, packet_id: Option<PacketId>) -> Publish {
+        let topic = TopicName::parse("a").expect("a topic");
+        Publish {
+            message: Arc::new(Message::new(topic, "x", qos, false)),
+            packet_id,
+            dup: false,
+            qos,
+            retain: false,
+            message_expiry_interval: None,
+            subscription_identifiers: smallvec::SmallVec::new(),
+        }
+    }
+
+    fn ack(packet_id: PacketId, code: ReasonCode) -> Acknowledgement {
+        Acknowledgement::new(packet_id, code)
+    }
+
+    /// [MQTT-4.3.3-10] A PUBLISH with an identifier that is not released is the same message.
+    #[test]
+    fn what_comes_twice_at_qos_2_is_shown_once() {
+        let mut session = Session::default();
+        let packet_id = PacketId::MIN;
+        let again = publish(QoS::ExactlyOnce, Some(packet_id));
+        let recorded = Some(Packet::PubRec(ack(packet_id, ReasonCode::Success)));
+        assert_eq!(session.receive(&again), (true, recorded.clone()));
+        assert_eq!(session.receive(&again), (false, recorded.clone()));
+        let complete = Packet::PubComp(ack(packet_id, ReasonCode::Success));
+        assert_eq!(session.release(packet_id), complete);
+        assert_eq!(session.receive(&again), (true, recorded));
+        session.restart();
+        assert!(session.receive(&again).0);
+    }
+
+    /// [MQTT-4.4.0-1] What is not acknowledged is sent again, PUBREL where PUBREC has come.
+    #[test]
+    fn what_is_in_flight_is_sent_again_in_order() {
+        let mut session = Session::default();
+        let ids = [(); 2].map(|()| {
+            let packet_id = session.next_packet_id();
+            session.sent(packet_id, publish(QoS::ExactlyOnce, Some(packet_id)));
+            packet_id
+        });
+        let response = session.recorded(ack(ids[0], ReasonCode::Success));
+        assert_eq!(
+            response.send,
+            Some(Packet::PubRel(ack(ids[0], ReasonCode::Success)))
+        );
+        let again = session.resend(true);
+        assert!(matches!(&again[0], Packet::PubRel(release) if release.packet_id == ids[0]));
+        assert!(matches!(&again[1], Packet::Publish(publish) if publish.dup));
+        session.restart();
+        assert!(matches!(&session.resend(false)[0], Packet::Publish(publish) if !publish.dup));
+        for packet_id in ids {
+            assert!(
+                session
+                    .complete(ack(packet_id, ReasonCode::Success))
+                    .done
+                    .is_some()
+            );
+        }
+        assert_eq!(session.in_flight(), 0);
+    }
+
+    #[test]
+    fn a_refusal_ends_it_and_strangers_change_nothing() {
+        let mut session = Session::default();
+        let packet_id = session.next_packet_id();
+        session.sent(packet_id, publish(QoS::ExactlyOnce, Some(packet_id)));
+        let stranger = PacketId::MAX;
+        let answer = session.recorded(ack(stranger, ReasonCode::Success));
+        let unknown = ack(stranger, ReasonCode::PacketIdentifierNotFound);
+        assert_eq!(answer.send, Some(Packet::PubRel(unknown)));
+        assert_eq!(
+            session.complete(ack(stranger, ReasonCode::Success)),
+            Response::default()
+        );
+        let refused = session.recorded(ack(packet_id, ReasonCode::QuotaExceeded));
+        assert_eq!(
+            refused.done,
+            Some(ack(packet_id, ReasonCode::QuotaExceeded))
+        );
+        assert_eq!(session.in_flight(), 0);
+    }
+}

@@ -8,9 +8,11 @@
 
 mod cert;
 mod check;
+mod client;
 mod control;
-mod snippet;
+mod generated;
 mod service;
+mod snippet;
 mod start;
 mod stop;
 mod support;

@@ -5,12 +5,14 @@ mod format;
 mod json;
 mod output;
 mod payload;
+mod plan;
 mod properties;
 mod received;
 
-pub(super) use arguments::{ConnectionArguments, Plan, qos, seconds};
+pub(super) use arguments::{ConnectionArguments, qos, seconds};
 pub(super) use output::{Output, OutputArguments};
 pub(super) use payload::{PayloadArguments, lines};
+pub(super) use plan::Plan;
 pub(super) use properties::{Command, join};
 pub(super) use received::Received;
 
@@ -27,6 +29,10 @@ use tokio::{
 };
 
 use super::{Exit, say_aside};
+
+/// At the foot of each `--help`.
+pub(super) const EXIT_CODES: &str = "\
+Exit codes: 0 done, 2 usage, 3 unreachable, 4 refused, 5 timeout (where mosquitto's clients have 27).";
 
 /// Ctrl-C and its like.
 pub(super) struct Interrupt {
@@ -76,7 +82,8 @@ impl Plan {
         if let Ok(client) = &opened {
             let assigned = client.connack().assigned_client_identifier.as_deref();
             self.remark(format_args!(
-                "connected to {target} with MQTT {} as {:?}",
+                "connected to {} with MQTT {} as {:?}",
+                self.place(),
                 self.connect.version.as_str(),
                 assigned.unwrap_or(&self.connect.client_id)
             ));
@@ -84,13 +91,17 @@ impl Plan {
         opened
     }
 
-    /// Says why it does not go on.
-    pub(super) fn fail(&self, error: &ClientError) -> Exit {
-        let place = match &self.dial.unix {
+    /// The broker, as it was named.
+    fn place(&self) -> String {
+        match &self.dial.unix {
             Some(path) => path.display().to_string(),
             None => self.target.to_string(),
-        };
-        self.say(format_args!("{place}: {error}"));
+        }
+    }
+
+    /// Says why it does not go on.
+    pub(super) fn fail(&self, error: &ClientError) -> Exit {
+        self.say(format_args!("{}: {error}", self.place()));
         match error.kind() {
             Kind::Usage => Exit::Usage,
             Kind::Unreachable => Exit::Unreachable,

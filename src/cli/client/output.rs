@@ -12,7 +12,7 @@ pub(crate) struct OutputArguments {
     /// Print the topic before each payload
     #[arg(short = 'v', long)]
     verbose: bool,
-    /// Print each message by this format: %t topic, %p payload, %q QoS, %j JSON … as in mosquitto_sub(1)
+    /// Print each message by this format: %t topic, %p payload, %q QoS, %j JSON, and the others of mosquitto_sub(1)
     #[arg(short = 'F', long, value_name = "FORMAT", value_parser = Format::parse)]
     format: Option<Format>,
     /// Print each message as JSON, one object a line; payload_base64 instead of payload where it is no text

@@ -24,7 +24,7 @@ pub(crate) enum Command {
 
 /// One property, understood.
 #[derive(Clone, Debug)]
-pub(crate) struct Property {
+struct Property {
     command: Command,
     value: Value,
 }
@@ -93,23 +93,25 @@ pub(crate) fn join(
 
 /// Whether the next word belongs to this one.
 fn takes_value(command: &clap::Command, flag: &str) -> bool {
-    let mut letters = flag.chars();
-    command.get_arguments().any(|argument| {
-        let is_it = match (letters.clone().next(), flag.strip_prefix("--")) {
-            (_, Some(long)) => argument.get_long() == Some(long),
-            // Of `-vt`, the last letter decides.
-            (Some('-'), None) => {
-                argument.get_short().is_some() && argument.get_short() == flag.chars().last()
-            }
-            _ => false,
-        };
-        is_it && argument.get_action().takes_values()
-    }) && letters.next() == Some('-')
+    let takes = |is_it: &dyn Fn(&clap::Arg) -> bool| {
+        let mut arguments = command.get_arguments();
+        arguments.any(|argument| is_it(argument) && argument.get_action().takes_values())
+    };
+    if let Some(long) = flag.strip_prefix("--") {
+        return takes(&|argument| argument.get_long() == Some(long));
+    }
+    let Some(letters) = flag.strip_prefix('-') else {
+        return false;
+    };
+    // Of several letters, the first that takes a value takes what is behind it.
+    let first = letters
+        .char_indices()
+        .find(|(_, letter)| takes(&|argument| argument.get_short() == Some(*letter)));
+    first.is_some_and(|(at, letter)| at + letter.len_utf8() == letters.len())
 }
 
 impl Property {
-    /// Understands what [`join`] has joined.
-    pub(super) fn parse(text: &str) -> Result<Self, String> {
+    fn parse(text: &str) -> Result<Self, String> {
         let words: Vec<_> = text.split(SEPARATOR).collect();
         let (command, name, value, second) = match words[..] {
             [command, "user-property", name, value] => (command, "user-property", name, value),
@@ -244,8 +246,13 @@ fn flag(name: &str, value: &str) -> Result<bool, String> {
     reason = "each method looks for the few properties that are its own"
 )]
 impl Properties {
-    pub(super) fn new(properties: &[Property]) -> Self {
-        Self(properties.to_vec())
+    /// Understands what [`join`] has joined, or says what in it makes no sense.
+    pub(super) fn parse(joined: &[String]) -> Result<Self, String> {
+        let parse = |text: &String| {
+            let wrong = |error| format!("-D {}: {error}", text.replace(SEPARATOR, " "));
+            Property::parse(text).map_err(wrong)
+        };
+        joined.iter().map(parse).collect::<Result<_, _>>().map(Self)
     }
 
     fn of(&self, command: Command) -> impl Iterator<Item = &Value> {
@@ -347,6 +354,71 @@ impl Properties {
             session_expiry_interval: expiry,
             user_properties: self.user(Command::Disconnect),
             ..Disconnect::new(ReasonCode::Success)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{Arg, ArgAction, Command};
+
+    use super::*;
+
+    fn check(words: &[&str], expected: &[&str]) {
+        let message = Arg::new("m").short('m').long("message");
+        let verbose = Arg::new("v").short('v').action(ArgAction::SetTrue);
+        let program =
+            Command::new("gatemq").subcommand(Command::new("pub").args([message, verbose]));
+        let all = ["gatemq", "pub"].iter().chain(words).map(OsString::from);
+        let joined = join(all, &program);
+        let joined: Vec<_> = joined[2..]
+            .iter()
+            .filter_map(|word| word.to_str())
+            .collect();
+        let readable: Vec<_> = joined
+            .iter()
+            .map(|word| word.replace(SEPARATOR, "|"))
+            .collect();
+        assert_eq!(readable, expected);
+    }
+
+    #[test]
+    fn the_words_of_a_property_are_joined_unless_they_belong_to_another_flag() {
+        check(
+            &["-D", "publish", "content-type", "-x", "url"],
+            &["-D", "publish|content-type|-x", "url"],
+        );
+        check(
+            &["-D", "will", "user-property", "a", "b", "url"],
+            &["-D", "will|user-property|a|b", "url"],
+        );
+        check(&["-m", "-D", "-v"], &["-m", "-D", "-v"]);
+        check(&["--message", "-D", "x"], &["--message", "-D", "x"]);
+        check(&["-vm", "-D", "x"], &["-vm", "-D", "x"]);
+        check(&["-mv", "-D", "a", "b", "c"], &["-mv", "-D", "a|b|c"]);
+        check(&["-D", "publish"], &["-D", "publish"]);
+        check(&["-D"], &["-D"]);
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_named() {
+        for (words, expected) in [
+            ("publish foo bar", "expected is one of content-type"),
+            ("pubish content-type x", "is no command"),
+            ("publish user-property a", "has a name and a value"),
+            (
+                "publish message-expiry-interval -1",
+                "is a number from 0 to 4294967295",
+            ),
+            ("connect receive-maximum 0", "is a number from 1 to 65535"),
+            ("publish payload-format-indicator 2", "is 0 or 1"),
+            ("publish response-topic a/#", "contains a wildcard"),
+            ("publish", "expected is -D COMMAND NAME VALUE"),
+        ] {
+            let joined = words.replace(' ', &SEPARATOR.to_string());
+            let error = Properties::parse(&[joined]).expect_err(words);
+            assert!(error.starts_with(&format!("-D {words}: ")), "{error}");
+            assert!(error.contains(expected), "{error}");
         }
     }
 }

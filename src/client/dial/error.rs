@@ -1,6 +1,6 @@
 //! What can be in the way to a broker, in the words of whoever has to clear it.
 
-use std::{error::Error, fmt, io, net::SocketAddr, path::PathBuf, time::Duration};
+use std::{error::Error, fmt, io, net::SocketAddr, time::Duration};
 
 use crate::client::{TlsFailure, TrustError};
 
@@ -25,7 +25,7 @@ pub enum DialError {
     /// Nobody accepts connections there.
     Connect(SocketAddr, io::Error),
     /// Nobody accepts connections on a Unix socket.
-    Unix(PathBuf, io::Error),
+    Unix(io::Error),
     /// No answer in time, of so much.
     Timeout(Stage, Duration),
     /// The certificates that the user names cannot be used.
@@ -76,10 +76,9 @@ impl fmt::Display for DialError {
                 f,
                 "{addr} cannot be reached: {error}; are network, address and port right?"
             ),
-            Self::Unix(path, error) => write!(
+            Self::Unix(error) => write!(
                 f,
-                "{} cannot be reached: {error}; is the broker running, and is this its socket?",
-                path.display()
+                "the Unix socket cannot be reached: {error}; is the broker running, and is this its path?"
             ),
             Self::Timeout(stage, after) => timeout(f, *stage, *after),
             Self::Trust(error) => write!(f, "{error}"),

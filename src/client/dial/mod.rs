@@ -104,8 +104,7 @@ impl Dial {
     async fn connect(&self, target: &Target, deadline: Instant) -> Result<Box<dyn Io>, DialError> {
         if let Some(path) = &self.unix {
             let connected = UnixStream::connect(path).await;
-            let failed = |error| DialError::Unix(path.clone(), error);
-            return Ok(Box::new(connected.map_err(failed)?));
+            return Ok(Box::new(connected.map_err(DialError::Unix)?));
         }
         let looking = lookup_host((target.host.as_str(), target.port));
         let failed = |error| DialError::Resolve(target.host.clone(), error);

@@ -1,4 +1,8 @@
 //! One connection of an MQTT client. All I/O happens in [`Client::next`]; everything else only says what is wanted.
+//! `opening` has its beginning, `receiving` what is answered by itself.
+
+mod opening;
+mod receiving;
 
 use std::{
     collections::VecDeque,
@@ -9,22 +13,16 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::{
-    ClientError, Dial, PublishError, Session, Target,
-    dial::Agreed,
-    session::Response,
-    wire::{MAX_PACKET, Wire},
-};
+use super::{ClientError, PublishError, Session, Target, dial::Agreed, wire::Wire};
 use crate::{
     message::{Message, QoS, TopicFilter},
     mqtt::{
-        codec::{Decoder, Encoder, Frames, Limits},
+        codec::{Decoder, Encoder, Frames},
         packet::{
-            Acknowledgement, ConnAck, Connect, Disconnect, Packet, PacketId, Publish, ReasonCode,
-            SubAck, Subscribe, Subscription, UnsubAck, Unsubscribe, UserProperties,
+            Acknowledgement, ConnAck, Disconnect, Packet, PacketId, Publish, SubAck, Subscribe,
+            Subscription, UnsubAck, Unsubscribe, UserProperties,
         },
     },
 };
@@ -75,50 +73,6 @@ pub struct Client {
 }
 
 impl Client {
-    /// Connects, and waits for CONNACK.
-    ///
-    /// # Errors
-    /// How far it came, and what was in the way there.
-    pub async fn connect(
-        dial: &Dial,
-        target: &Target,
-        connect: &Connect,
-        session: Session,
-    ) -> Result<Self, ClientError> {
-        let (wire, agreed) = dial.dial(target).await.map_err(ClientError::Dial)?;
-        let limits = Limits {
-            max_packet_size: connect.maximum_packet_size.unwrap_or(MAX_PACKET),
-            topic_alias_maximum: connect.topic_alias_maximum,
-            max_topic_levels: usize::from(u16::MAX),
-        };
-        let mut client = Self {
-            wire,
-            agreed,
-            target: target.clone(),
-            decoder: Decoder::for_client(connect.version, limits),
-            encoder: Encoder::for_client(connect.version),
-            frames: Frames::default(),
-            is_flushing: false,
-            session,
-            events: VecDeque::new(),
-            connack: ConnAck::new(false, ReasonCode::Success),
-            keep_alive: None,
-            last_sent: Instant::now(),
-            pinged: None,
-            ended: None,
-        };
-        let packet = Packet::Connect(Box::new(connect.clone()));
-        let encoded = client.encoder.encode(&packet, &mut client.frames);
-        encoded.map_err(|_| ClientError::ConnectTooLarge)?;
-        let answer = timeout(dial.timeout, poll_fn(|cx| client.poll_connack(cx))).await;
-        let connack = answer.map_err(|_| ClientError::NoConnAck(dial.timeout))??;
-        if connack.reason_code.is_error() {
-            return Err(ClientError::Refused(Box::new(connack)));
-        }
-        client.begin(connect, connack)?;
-        Ok(client)
-    }
-
     /// What the broker grants.
     #[must_use]
     pub const fn connack(&self) -> &ConnAck {
@@ -207,7 +161,7 @@ impl Client {
         user_properties: UserProperties,
     ) -> Result<PacketId, PublishError> {
         let packet_id = self.session.next_packet_id();
-        self.request(Packet::Subscribe(Subscribe {
+        self.request(&Packet::Subscribe(Subscribe {
             packet_id,
             subscriptions,
             user_properties,
@@ -225,7 +179,7 @@ impl Client {
         user_properties: UserProperties,
     ) -> Result<PacketId, PublishError> {
         let packet_id = self.session.next_packet_id();
-        self.request(Packet::Unsubscribe(Unsubscribe {
+        self.request(&Packet::Unsubscribe(Unsubscribe {
             packet_id,
             topic_filters,
             user_properties,
@@ -298,74 +252,13 @@ impl Client {
         )
     }
 
-    fn begin(&mut self, connect: &Connect, connack: ConnAck) -> Result<(), ClientError> {
-        let keep_alive = connack.server_keep_alive.unwrap_or(connect.keep_alive);
-        self.keep_alive = (keep_alive > 0).then(|| Duration::from_secs(keep_alive.into()));
-        self.encoder.limit(connack.maximum_packet_size);
-        if !connack.session_present {
-            self.session.restart();
-        }
-        for packet in self.session.resend(connack.session_present) {
-            // It fitted before; a broker that takes less now says so itself.
-            let _ = self.encoder.encode(&packet, &mut self.frames);
-        }
-        self.connack = connack;
-        self.drain()
-    }
-
-    fn request(&mut self, packet: Packet) -> Result<(), PublishError> {
+    fn request(&mut self, packet: &Packet) -> Result<(), PublishError> {
         let maximum = self.connack.maximum_packet_size;
-        let encoded = self.encoder.encode(&packet, &mut self.frames);
+        let encoded = self.encoder.encode(packet, &mut self.frames);
         encoded.map_err(|_| PublishError::TooLarge {
             payload: 0,
             maximum,
         })
-    }
-
-    fn poll_connack(&mut self, cx: &mut Context<'_>) -> Poll<Result<ConnAck, ClientError>> {
-        let _ = self.poll_flush(cx);
-        loop {
-            let received = ready!(self.wire.poll_receive(cx));
-            let bytes = self.received(received, true)?;
-            if let Some(hint) = other_protocol(&bytes) {
-                return Poll::Ready(Err(ClientError::NotMqtt(hint)));
-            }
-            self.decoder.push(bytes);
-            match self.decoder.next().map_err(ClientError::Decode)? {
-                Some(Packet::ConnAck(connack)) => return Poll::Ready(Ok(*connack)),
-                Some(Packet::Disconnect(disconnect)) => {
-                    return Poll::Ready(Err(ClientError::Disconnected(Box::new(disconnect))));
-                }
-                Some(packet) => return Poll::Ready(Err(ClientError::Unexpected(packet.name()))),
-                None => {}
-            }
-        }
-    }
-
-    /// Ready once something has happened.
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ClientError>> {
-        let had_to_write = !self.frames.is_empty() || self.is_flushing;
-        let mut write_error = None;
-        if had_to_write {
-            match self.poll_flush(cx) {
-                Poll::Ready(Ok(())) => self.events.push_back(Event::Flushed),
-                // The broker may have said why, and that is still to be read.
-                Poll::Ready(Err(error)) => write_error = Some(error),
-                Poll::Pending => {}
-            }
-        }
-        match self.wire.poll_receive(cx) {
-            Poll::Ready(received) => {
-                let bytes = self.received(received, false)?;
-                self.decoder.push(bytes);
-                Poll::Ready(self.drain())
-            }
-            Poll::Pending => match write_error {
-                Some(error) => Poll::Ready(Err(ClientError::Io(error))),
-                None if self.events.is_empty() => Poll::Pending,
-                None => Poll::Ready(Ok(())),
-            },
-        }
     }
 
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -377,89 +270,6 @@ impl Client {
                 self.is_flushing = false;
                 return Poll::Ready(Ok(()));
             }
-        }
-    }
-
-    fn received(
-        &self,
-        received: io::Result<Option<Bytes>>,
-        before_connack: bool,
-    ) -> Result<Bytes, ClientError> {
-        match received {
-            Ok(Some(bytes)) => Ok(bytes),
-            Ok(None) => Err(ClientError::Closed {
-                before_connack,
-                close_frame: self.wire.close_frame(),
-            }),
-            Err(error) => {
-                let agreed = self.agreed.as_ref();
-                let refusal = agreed.and_then(|agreed| agreed.refusal(&error, &self.target));
-                Err(match refusal {
-                    Some(failure) => ClientError::Tls(failure),
-                    None if is_end(&error) => ClientError::Closed {
-                        before_connack,
-                        close_frame: self.wire.close_frame(),
-                    },
-                    None => ClientError::Io(error),
-                })
-            }
-        }
-    }
-
-    /// Handles every whole packet that has come.
-    fn drain(&mut self) -> Result<(), ClientError> {
-        while let Some(packet) = self.decoder.next().map_err(ClientError::Decode)? {
-            self.handle(packet)?;
-        }
-        Ok(())
-    }
-
-    fn handle(&mut self, packet: Packet) -> Result<(), ClientError> {
-        match packet {
-            Packet::Publish(publish) => {
-                let (is_new, acknowledgement) = self.session.receive(&publish);
-                if is_new {
-                    self.events.push_back(Event::Message(publish));
-                }
-                self.send(acknowledgement);
-            }
-            Packet::PubAck(ack) | Packet::PubComp(ack) => {
-                let response = self.session.complete(ack);
-                self.respond(response);
-            }
-            Packet::PubRec(ack) => {
-                let response = self.session.recorded(ack);
-                self.respond(response);
-            }
-            Packet::PubRel(ack) => {
-                let completion = self.session.release(ack.packet_id);
-                self.send(Some(completion));
-            }
-            Packet::SubAck(ack) => self.events.push_back(Event::Subscribed(ack)),
-            Packet::UnsubAck(ack) => self.events.push_back(Event::Unsubscribed(ack)),
-            Packet::PingResp => self.pinged = None,
-            Packet::Disconnect(disconnect) => {
-                return Err(ClientError::Disconnected(Box::new(disconnect)));
-            }
-            packet @ (Packet::Connect(_)
-            | Packet::ConnAck(_)
-            | Packet::Subscribe(_)
-            | Packet::Unsubscribe(_)
-            | Packet::PingReq
-            | Packet::Auth(_)) => return Err(ClientError::Unexpected(packet.name())),
-        }
-        Ok(())
-    }
-
-    fn respond(&mut self, response: Response) {
-        self.events.extend(response.done.map(Event::Published));
-        self.send(response.send);
-    }
-
-    fn send(&mut self, packet: Option<Packet>) {
-        if let Some(packet) = packet {
-            // Acknowledgements and pings have a few bytes; a broker takes them or breaks the standard.
-            let _ = self.encoder.encode(&packet, &mut self.frames);
         }
     }
 
@@ -492,27 +302,4 @@ impl std::fmt::Debug for Client {
             .field("target", &self.target)
             .finish_non_exhaustive()
     }
-}
-
-fn is_end(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe
-    )
-}
-
-/// What somebody that is no broker usually answers.
-fn other_protocol(bytes: &[u8]) -> Option<&'static str> {
-    if bytes.starts_with(b"HTTP/") {
-        return Some(
-            "what answers there speaks HTTP; try ws:// or wss:// instead of mqtt:// or mqtts://",
-        );
-    }
-    // An alert of TLS 1.x.
-    if bytes.starts_with(&[0x15, 0x03]) {
-        return Some(
-            "what answers there speaks TLS; try mqtts:// or wss:// instead of mqtt:// or ws://",
-        );
-    }
-    None
 }
