@@ -3,15 +3,16 @@
 mod cert;
 mod check;
 mod client;
+mod doctor;
 mod first_screen;
 mod generate;
 mod publish;
 mod remote;
 mod request;
 mod server;
+mod service;
 mod snippet;
 mod subscribe;
-mod service;
 
 use std::{
     error::Error,
@@ -79,6 +80,9 @@ enum Command {
     Stop(RemoteArguments),
     /// Print a program that connects, for a library you name
     Snippet(snippet::Arguments),
+    /// Say why it does not connect, and what to do about it
+    #[command(after_help = doctor::AFTER_HELP)]
+    Doctor(doctor::Arguments),
     /// Certificates: make, show, renew
     #[command(subcommand)]
     Cert(cert::Command),
@@ -149,6 +153,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Status(arguments) => remote::status(&arguments),
         Command::Stop(arguments) => remote::stop(&arguments),
         Command::Snippet(arguments) => snippet::run(&arguments),
+        Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Cert(command) => cert::run(&command),
         Command::Pub(arguments) => publish::run(&arguments),
         Command::Sub(arguments) => subscribe::run(&arguments),

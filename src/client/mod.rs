@@ -2,9 +2,11 @@
 //! client of a few methods; knows nothing of the broker's own parts but the packets and the words for certificates.
 //!
 //! Start at [`Client::connect`]: it dials ([`Dial`]) a [`Target`], where [`Trust`] says whose certificate is believed.
+//! [`doctor`] says why it does not connect.
 
 mod connection;
 mod dial;
+pub mod doctor;
 mod error;
 pub mod reason;
 mod session;

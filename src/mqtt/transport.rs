@@ -1,9 +1,7 @@
 //! What a connection needs of the network: a stream of bytes, and who stands at its other end.
 //! Used here, provided by `listener`; nothing in it tells TCP from TLS or WebSocket.
 
-use std::{
-    collections::VecDeque, fmt, future::Future, io, net::SocketAddr, sync::Arc, time::Duration,
-};
+use std::{collections::VecDeque, fmt, future::Future, io, net::SocketAddr, sync::Arc};
 
 use bytes::Bytes;
 
@@ -73,8 +71,9 @@ pub struct Peer {
     pub carrier: Carrier,
     /// The client certificate, where one was shown and verified.
     pub certificate: Option<Arc<ClientCertificate>>,
-    /// The longest keep alive this path allows: proxies on the way cut what is silent for longer.
-    pub max_keep_alive: Option<Duration>,
+    /// The longest keep alive this path allows, in seconds as CONNECT has it: proxies on the way cut what is silent for
+    /// longer.
+    pub max_keep_alive: Option<u16>,
     /// The front door is full: the client is to be told so in its own protocol, and no more.
     pub refusal: Option<LimitReached>,
     /// The client wants to know afterwards how far it came.

@@ -10,6 +10,7 @@ mod cert;
 mod check;
 mod client;
 mod control;
+mod doctor;
 mod generated;
 mod service;
 mod snippet;

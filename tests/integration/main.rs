@@ -17,6 +17,7 @@ mod detection; // one port, every protocol
 mod drain; // stopping in order
 mod endpoints; // over real HTTP
 mod limits; // of the front door
+mod probe; // how far a connection came that asks for it
 mod proxies; // PROXY header, X-Forwarded-For, Forwarded
 mod queues; // full ones, and slow readers
 mod sys; // $SYS

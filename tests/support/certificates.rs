@@ -9,8 +9,8 @@ use std::{
 
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer,
-    DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, KeyIdMethod, KeyPair,
-    KeyUsagePurpose, PKCS_RSA_SHA256, RevokedCertParams, RsaKeySize, SerialNumber,
+    CustomExtension, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, KeyIdMethod,
+    KeyPair, KeyUsagePurpose, PKCS_RSA_SHA256, RevokedCertParams, RsaKeySize, SerialNumber,
 };
 use rustls::{
     ClientConfig, RootCertStore, SupportedProtocolVersion,
@@ -39,6 +39,15 @@ impl Ca {
         Self(CertifiedIssuer::self_signed(params, key).expect("signed"))
     }
 
+    /// An authority that this one has signed.
+    pub fn intermediate(&self) -> Self {
+        let mut params = params("an authority between");
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        let key = KeyPair::generate().expect("a key");
+        Self(CertifiedIssuer::signed_by(params, key, &self.0).expect("signed"))
+    }
+
     pub fn pem(&self) -> String {
         self.0.pem()
     }
@@ -60,6 +69,19 @@ impl Ca {
         let key = KeyPair::generate().expect("a key");
         self.sign(names, ExtendedKeyUsagePurpose::ServerAuth, &key, |params| {
             params.not_after = (SystemTime::now() - DAY).into()
+        })
+    }
+
+    /// For servers of these names, as public authorities do: it says where its issuer's certificate is.
+    pub fn issue_with_issuer_address(&self, names: &[&str]) -> Pair {
+        let key = KeyPair::generate().expect("a key");
+        // SEQUENCE { SEQUENCE { caIssuers, URI "http://ca.example/1" } } (RFC 5280, 4.2.2.1).
+        let content =
+            b"\x30\x21\x30\x1f\x06\x08\x2b\x06\x01\x05\x05\x07\x30\x02\x86\x13http://ca.example/1";
+        self.sign(names, ExtendedKeyUsagePurpose::ServerAuth, &key, |params| {
+            let access =
+                CustomExtension::from_oid_content(&[1, 3, 6, 1, 5, 5, 7, 1, 1], content.to_vec());
+            params.custom_extensions = vec![access];
         })
     }
 

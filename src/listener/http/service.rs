@@ -1,6 +1,6 @@
 //! One request: what HTTP asks of every server, then WebSocket or the routes.
 
-use std::{convert::Infallible, future::Future, pin::Pin, sync::Arc, time::Duration};
+use std::{convert::Infallible, future::Future, pin::Pin, sync::Arc};
 
 use http_body_util::Full;
 use hyper::{
@@ -34,7 +34,7 @@ use crate::{
 };
 
 /// What proxies cut connections for is a minute of silence; clients that can be told to speak more often are.
-const MAX_KEEP_ALIVE: Duration = Duration::from_secs(45);
+const MAX_KEEP_ALIVE: u16 = 45;
 
 /// Answers the requests of one connection.
 #[derive(Clone)]

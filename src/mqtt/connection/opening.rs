@@ -263,10 +263,8 @@ fn resume(
 /// What the client asked for, or less where the path or the configuration allows less and the client can be told.
 fn granted_keep_alive(connect: &Connect, peer: &Peer, config: &Config) -> Duration {
     let asked = Duration::from_secs(u64::from(connect.keep_alive));
-    let longest = [config.max_keep_alive, peer.max_keep_alive]
-        .into_iter()
-        .flatten()
-        .min();
+    let of_path = peer.max_keep_alive.map(u64::from).map(Duration::from_secs);
+    let longest = [config.max_keep_alive, of_path].into_iter().flatten().min();
     match longest {
         Some(longest)
             if connect.version.accepts_connack_properties()
