@@ -89,11 +89,6 @@ fn what(what: &What) -> String {
             let names: Vec<_> = versions.iter().map(|version| version.name()).collect();
             format!("MQTT {}", names.join(" and "))
         }
-        What::Cell(transport, version) => format!(
-            "MQTT {} over {}",
-            version.name(),
-            transport_name(*transport)
-        ),
         What::Step(step) => step_name(*step).to_owned(),
     }
 }

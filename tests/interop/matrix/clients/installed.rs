@@ -7,6 +7,8 @@ use super::scripts;
 /// What says which version is installed.
 #[derive(Clone, Copy)]
 pub(crate) enum Installed {
+    /// A package in Cargo.lock of the folder of its name.
+    Cargo(&'static str),
     /// A Debian package.
     Debian(&'static str),
     /// A name in package.json, which may stand for another package.
@@ -19,11 +21,24 @@ impl Installed {
     /// The version as its project numbers it.
     pub(crate) fn version(self) -> String {
         match self {
+            Self::Cargo(package) => cargo(package),
             Self::Debian(package) => debian(package),
             Self::Npm(package) => npm(package),
             Self::Pip(package) => pip(package),
         }
     }
+}
+
+fn cargo(package: &str) -> String {
+    let lock = read(&format!("{package}/Cargo.lock"));
+    let begin = format!("name = \"{package}\"\nversion = \"");
+    let version = lock
+        .split_once(&begin)
+        .and_then(|(_, rest)| rest.split_once('"'));
+    version
+        .unwrap_or_else(|| panic!("Cargo.lock has no {package}"))
+        .0
+        .to_owned()
 }
 
 /// Without epoch and revision: those change with Debian's security updates, and INTEROP.md must not.

@@ -1,9 +1,11 @@
 //! The clients: a file for each place they come from, a row for each client. A new one is a row and its program.
 
+mod browser;
 mod debian;
 mod installed;
 mod node;
 mod python;
+mod rust;
 
 use std::path::PathBuf;
 
@@ -41,7 +43,6 @@ pub(crate) struct Without {
 pub(crate) enum What {
     Transport(&'static [Transport]),
     Version(&'static [Version]),
-    Cell(Transport, Version),
     Step(Step),
 }
 
@@ -72,9 +73,15 @@ pub(crate) enum Step {
 
 /// Every client, in the order of INTEROP.md.
 pub(crate) fn all() -> impl Iterator<Item = &'static Client> {
-    [debian::CLIENTS, python::CLIENTS, node::CLIENTS]
-        .into_iter()
-        .flatten()
+    [
+        debian::CLIENTS,
+        python::CLIENTS,
+        rust::CLIENTS,
+        node::CLIENTS,
+        browser::CLIENTS,
+    ]
+    .into_iter()
+    .flatten()
 }
 
 /// Clients that nobody can have from here, and why.
@@ -86,7 +93,6 @@ impl Client {
         !self.without.iter().any(|without| match without.what {
             What::Transport(transports) => transports.contains(&transport),
             What::Version(versions) => versions.contains(&version),
-            What::Cell(over, speaking) => (over, speaking) == (transport, version),
             What::Step(_) => false,
         })
     }

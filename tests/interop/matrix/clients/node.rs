@@ -32,7 +32,7 @@ fn mqttjs(library: &str) -> Command {
 }
 
 /// A script of tests/interop that needs these packages.
-fn node(script: &str, packages: &[&str]) -> Command {
+pub(super) fn node(script: &str, packages: &[&str]) -> Command {
     for package in packages {
         let installed = scripts().join("node_modules").join(package);
         assert!(
