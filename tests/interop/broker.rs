@@ -5,7 +5,7 @@
 
 use std::{
     collections::BTreeSet,
-    fs::{self, File},
+    fs::{self, OpenOptions},
     net::TcpListener,
     path::PathBuf,
     process::{Child, Command, Stdio},
@@ -20,6 +20,8 @@ use tokio::{net::TcpStream, time::timeout};
 const START_PATIENCE: Duration = Duration::from_secs(60);
 /// Between two tries to connect to a broker that starts.
 const RETRY_INTERVAL: Duration = Duration::from_millis(10);
+/// In the broker's folder.
+const CONFIGURATION_FILE: &str = "gatemq.toml";
 /// A port that somebody else took after it was chosen costs one attempt.
 const ATTEMPTS: usize = 5;
 
@@ -44,7 +46,7 @@ impl Broker {
     /// Starts it and returns once both ports accept. `toml` follows the listeners: more tables of the configuration.
     pub(crate) async fn start(toml: &str) -> Self {
         for _ in 0..ATTEMPTS {
-            let mut broker = Self::spawn(toml);
+            let mut broker = Self::make(toml);
             let accepted = timeout(START_PATIENCE, broker.accepts()).await;
             match accepted {
                 Ok(true) => return broker,
@@ -56,7 +58,7 @@ impl Broker {
         panic!("no free ports in {ATTEMPTS} attempts");
     }
 
-    fn spawn(toml: &str) -> Self {
+    fn make(toml: &str) -> Self {
         let folder = TempDir::new().expect("a folder");
         let (plain, secure) = (free_port(), free_port());
         let configuration = format!(
@@ -73,31 +75,27 @@ allow_anonymous = true
 format = "json"
 {toml}"#
         );
-        let file = folder.path().join("gatemq.toml");
-        fs::write(&file, configuration).expect("a configuration file");
-        let log = File::create(folder.path().join("log")).expect("a log file");
-        let mut command = Command::new(env!("CARGO_BIN_EXE_gatemq"));
-        // These are configuration, and whoever runs the tests may have set some.
-        for (name, _) in std::env::vars_os() {
-            if name.to_string_lossy().starts_with("GATEMQ_") {
-                command.env_remove(name);
-            }
-        }
-        let child = command
-            .args(["run", "-c"])
-            .arg(&file)
-            .current_dir(folder.path())
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().expect("a second handle"))
-            .stderr(log)
-            .spawn()
-            .expect("the binary that cargo has built");
+        fs::write(folder.path().join(CONFIGURATION_FILE), configuration)
+            .expect("a configuration file");
         Self {
-            child,
+            child: spawn(&folder),
             folder,
             plain,
             secure,
         }
+    }
+
+    /// Ends it without a chance to say anything.
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().expect("a child of ours");
+        self.child.wait().expect("a child of ours");
+    }
+
+    /// Starts it again after [`Self::kill`], with the same folder and ports.
+    pub(crate) async fn restart(&mut self) {
+        self.child = spawn(&self.folder);
+        let accepted = timeout(START_PATIENCE, self.accepts()).await;
+        assert_eq!(accepted, Ok(true), "the broker does not start again");
     }
 
     /// Waits until both ports accept; false where the process has ended instead.
@@ -172,6 +170,30 @@ impl Drop for Broker {
             eprintln!("--- log of the broker\n{}---", self.log());
         }
     }
+}
+
+/// The binary as a child that logs into this folder.
+fn spawn(folder: &TempDir) -> Child {
+    let log = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(folder.path().join("log"))
+        .expect("a log file");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_gatemq"));
+    // These are configuration, and whoever runs the tests may have set some.
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("GATEMQ_") {
+            command.env_remove(name);
+        }
+    }
+    command
+        .args(["run", "-c", CONFIGURATION_FILE])
+        .current_dir(folder.path())
+        .stdin(Stdio::null())
+        .stdout(log.try_clone().expect("a second handle"))
+        .stderr(log)
+        .spawn()
+        .expect("the binary that cargo has built")
 }
 
 /// A port that nobody listens on and that no other test of this program was given. The broker shares a port with

@@ -39,7 +39,7 @@ pub(crate) const CLIENTS: &[Client] = &[
 ];
 
 fn chromium(library: &str, package: &str) -> Command {
-    let mut command = node("browser/main.mjs", &["playwright-core", package]);
+    let mut command = node(".", "browser/main.mjs", &["playwright-core", package]);
     command.arg(library);
     command
 }

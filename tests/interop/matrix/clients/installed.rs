@@ -2,7 +2,7 @@
 
 use std::{fs, process::Command};
 
-use super::scripts;
+use super::{built, scripts};
 
 /// What says which version is installed.
 #[derive(Clone, Copy)]
@@ -15,6 +15,14 @@ pub(crate) enum Installed {
     Npm(&'static str),
     /// A name in requirements.txt.
     Pip(&'static str),
+    /// An artifact in java/pom.xml.
+    Maven(&'static str),
+    /// A module in go/go.mod.
+    Go(&'static str),
+    /// The one dependency of node_red/package.json, which has a lock file of its own.
+    NodeRed,
+    /// What dotnet/build has taken out of the package that carries it.
+    MqttNet,
 }
 
 impl Installed {
@@ -23,8 +31,12 @@ impl Installed {
         match self {
             Self::Cargo(package) => cargo(package),
             Self::Debian(package) => debian(package),
-            Self::Npm(package) => npm(package),
+            Self::Npm(package) => npm("package-lock.json", package),
             Self::Pip(package) => pip(package),
+            Self::Maven(artifact) => maven(artifact),
+            Self::Go(module) => go(module),
+            Self::NodeRed => npm("node_red/package-lock.json", "node-red"),
+            Self::MqttNet => mqttnet(),
         }
     }
 }
@@ -59,13 +71,13 @@ fn debian(package: &str) -> String {
     upstream.to_owned()
 }
 
-fn npm(package: &str) -> String {
+fn npm(lock_file: &str, package: &str) -> String {
     let lock: serde_json::Value =
-        serde_json::from_str(&read("package-lock.json")).expect("a lock file of npm");
+        serde_json::from_str(&read(lock_file)).expect("a lock file of npm");
     let version = &lock["packages"][format!("node_modules/{package}")]["version"];
     version
         .as_str()
-        .unwrap_or_else(|| panic!("package-lock.json has no {package}"))
+        .unwrap_or_else(|| panic!("{lock_file} has no {package}"))
         .to_owned()
 }
 
@@ -77,6 +89,44 @@ fn pip(package: &str) -> String {
     version
         .unwrap_or_else(|| panic!("requirements.txt does not pin {package}"))
         .to_owned()
+}
+
+fn maven(artifact: &str) -> String {
+    let project = read("java/pom.xml");
+    let named = format!("<artifactId>{artifact}</artifactId>");
+    let version = project.split_once(&named).and_then(|(_, after)| {
+        let (_, version) = after.split_once("<version>")?;
+        Some(version.split_once("</version>")?.0.to_owned())
+    });
+    version.unwrap_or_else(|| panic!("java/pom.xml does not pin {artifact}"))
+}
+
+fn go(module: &str) -> String {
+    let modules = read("go/go.mod");
+    let version = modules.lines().find_map(|line| {
+        let version = line.trim_start().strip_prefix(module)?;
+        version.strip_prefix(" v")
+    });
+    version
+        .unwrap_or_else(|| panic!("go/go.mod does not pin {module}"))
+        .to_owned()
+}
+
+/// Its licence bears its version in its name.
+fn mqttnet() -> String {
+    let folder = built().join("dotnet");
+    let files = fs::read_dir(&folder).ok().into_iter().flatten().flatten();
+    let version = files.into_iter().find_map(|file| {
+        let name = file.file_name().into_string().ok()?;
+        let version = name.strip_prefix("MQTTnet_")?.strip_suffix(".html")?;
+        Some(version.to_owned())
+    });
+    version.unwrap_or_else(|| {
+        panic!(
+            "{} holds no MQTTnet; `tests/run install` installs it",
+            folder.display()
+        )
+    })
 }
 
 /// A file of tests/interop.

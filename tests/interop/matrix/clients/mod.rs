@@ -2,7 +2,10 @@
 
 mod browser;
 mod debian;
+mod dotnet;
+mod go;
 mod installed;
+mod jvm;
 mod node;
 mod python;
 mod rust;
@@ -76,7 +79,10 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Client> {
     [
         debian::CLIENTS,
         python::CLIENTS,
+        jvm::CLIENTS,
+        go::CLIENTS,
         rust::CLIENTS,
+        dotnet::CLIENTS,
         node::CLIENTS,
         browser::CLIENTS,
     ]
@@ -85,7 +91,10 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Client> {
 }
 
 /// Clients that nobody can have from here, and why.
-pub(crate) const UNAVAILABLE: &[(&str, &str)] = &[];
+pub(crate) const UNAVAILABLE: &[(&str, &str)] = &[(
+    "M2MQTT",
+    "NuGet alone has it, which these tests do not reach; there is no package of it at Debian, npm, PyPI or Maven Central",
+)];
 
 impl Client {
     /// Whether it speaks this version over this transport.

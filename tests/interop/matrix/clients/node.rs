@@ -1,4 +1,4 @@
-//! JavaScript in Node: `mqttjs/`.
+//! JavaScript in Node: `mqttjs/`, `node_red/`.
 
 use tokio::process::Command;
 
@@ -23,18 +23,28 @@ pub(crate) const CLIENTS: &[Client] = &[
         command: || mqttjs("mqtt4"),
         without: &[],
     },
+    Client {
+        id: "node-red",
+        name: "Node-RED's MQTT nodes",
+        project: "https://github.com/node-red/node-red",
+        language: "flows, in Node",
+        installed: Installed::NodeRed,
+        command: || node("node_red", "main.mjs", &["node-red"]),
+        without: &[],
+    },
 ];
 
 fn mqttjs(library: &str) -> Command {
-    let mut command = node("mqttjs/main.mjs", &[library]);
+    let mut command = node(".", "mqttjs/main.mjs", &[library]);
     command.args(["--matrix", "--library", library]);
     command
 }
 
-/// A script of tests/interop that needs these packages.
-pub(super) fn node(script: &str, packages: &[&str]) -> Command {
+/// A script in a folder of tests/interop, where these packages are installed.
+pub(super) fn node(folder: &str, script: &str, packages: &[&str]) -> Command {
+    let folder = scripts().join(folder);
     for package in packages {
-        let installed = scripts().join("node_modules").join(package);
+        let installed = folder.join("node_modules").join(package);
         assert!(
             installed.exists(),
             "{} is not there; `tests/run install` installs it",
@@ -42,6 +52,6 @@ pub(super) fn node(script: &str, packages: &[&str]) -> Command {
         );
     }
     let mut command = Command::new("node");
-    command.arg(scripts().join(script));
+    command.arg(folder.join(script));
     command
 }
