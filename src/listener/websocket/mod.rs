@@ -8,6 +8,7 @@ mod decoder;
 mod frame;
 mod handshake;
 mod outgoing;
+mod packets;
 #[cfg(test)]
 mod tests;
 mod transport;

@@ -1,5 +1,5 @@
-//! Puts the server's bytes into frames (RFC 6455, 5), one for whatever is to be sent at once, and keeps what a slow
-//! peer has not yet taken. Start at [`Outgoing::poll`].
+//! Puts the server's bytes into frames (RFC 6455, 5), one for each packet and many of them into one write, and keeps what
+//! a slow peer has not yet taken. Start at [`Outgoing::poll`].
 
 use std::{
     collections::VecDeque,
@@ -8,26 +8,37 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use smallvec::SmallVec;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::frame::{MAX_CONTROL, Opcode};
+use super::{
+    frame::{MAX_CONTROL, Opcode},
+    packets,
+};
 use crate::listener::stream;
 
 /// Payload of one data frame at most: what a header of four bytes can say, and a message that libraries with a limit
 /// of their own still take. A longer packet goes on in the next message [MQTT-6.0.0-2].
 const MAX_DATA: usize = u16::MAX as usize;
 
-/// Frames of which the list stays allocated while nothing is sent: 512 bytes after a busy time, 128 without one.
+/// Payload of one write, or the packet that goes beyond it: four TLS records.
+const MAX_STAGED: usize = 64 * 1024;
+
+/// From here on a piece of a packet is passed on as it is: a second piece of a write costs about what copying 4 KiB costs.
+const SHARED_FROM: usize = 4096;
+
+/// Pieces of which the list stays allocated while nothing is sent: 512 bytes after a busy time, 128 without one.
 const KEPT: usize = 16;
 
 /// What is on its way to the peer.
 #[derive(Debug, Default)]
 pub(super) struct Outgoing {
-    /// Control frames, then the header of the data frame whose payload is `body`; what is written is taken away.
+    /// Control frames, then data frames, which go on in `body`; what is written is taken away.
     head: SmallVec<[u8; 16]>,
     body: VecDeque<Bytes>,
+    /// Bytes of the packet at the front that have not been taken yet; 0 between two packets.
+    unsent: usize,
     /// The answer to the last Ping; earlier ones need none (5.5.3).
     pong: Option<Vec<u8>>,
     is_ping_due: bool,
@@ -130,41 +141,91 @@ impl Outgoing {
     }
 
     fn push_control(&mut self, opcode: Opcode, payload: &[u8]) {
-        self.push_header(opcode, payload.len());
+        self.head.extend_from_slice(&header(opcode, payload.len()));
         self.head.extend_from_slice(payload);
     }
 
-    /// A final frame without mask, of at most [`MAX_DATA`] bytes.
-    fn push_header(&mut self, opcode: Opcode, length: usize) {
-        self.head.push(0x80 | opcode as u8);
-        if length <= MAX_CONTROL {
-            self.head.push(length as u8);
+    /// Takes packets from `frames` until there are enough for a write, each as a message of its own.
+    fn take_data(&mut self, frames: &mut VecDeque<Bytes>) {
+        let mut available: usize = frames.iter().map(Bytes::len).sum();
+        let mut staging = Staging {
+            head: &mut self.head,
+            body: &mut self.body,
+            tail: Vec::new(),
+        };
+        let mut staged = 0;
+        while staged < MAX_STAGED
+            && let Some(front) = frames.front()
+        {
+            if front.is_empty() {
+                frames.pop_front();
+                continue;
+            }
+            if self.unsent == 0 {
+                self.unsent = packets::first_length(front);
+            }
+            let length = self.unsent.min(available).min(MAX_DATA);
+            staging.copy(&header(Opcode::Binary, length));
+            staging.take(frames, length);
+            self.unsent -= length;
+            available -= length;
+            staged += length;
+        }
+        staging.seal();
+    }
+}
+
+/// Where the next write is put together: small pieces are copied one behind the other, large ones are shared.
+struct Staging<'a> {
+    head: &'a mut SmallVec<[u8; 16]>,
+    body: &'a mut VecDeque<Bytes>,
+    /// Behind `body`.
+    tail: Vec<u8>,
+}
+
+impl Staging<'_> {
+    fn copy(&mut self, bytes: &[u8]) {
+        if self.body.is_empty() {
+            self.head.extend_from_slice(bytes);
         } else {
-            self.head.push(126);
-            self.head.extend_from_slice(&(length as u16).to_be_bytes());
+            self.tail.extend_from_slice(bytes);
         }
     }
 
-    /// Takes the payload of one data frame and puts its header before it.
-    fn take_data(&mut self, frames: &mut VecDeque<Bytes>) {
-        let mut length = 0;
-        while let Some(frame) = frames.front_mut()
-            && length < MAX_DATA
+    /// Moves so many bytes here, which are there.
+    fn take(&mut self, frames: &mut VecDeque<Bytes>, mut length: usize) {
+        while length > 0
+            && let Some(front) = frames.front_mut()
         {
-            let room = MAX_DATA - length;
-            if frame.len() > room {
-                length += room;
-                self.body.push_back(frame.split_to(room));
+            let part = front.len().min(length);
+            if part < SHARED_FROM {
+                self.copy(&front[..part]);
+                front.advance(part);
             } else {
-                length += frame.len();
-                self.body.extend(frames.pop_front());
+                self.seal();
+                self.body.push_back(front.split_to(part));
             }
+            if front.is_empty() {
+                frames.pop_front();
+            }
+            length -= part;
         }
-        if length == 0 {
-            // Nothing, or only empty ones: no frame, then.
-            self.body.clear();
-        } else {
-            self.push_header(Opcode::Binary, length);
+    }
+
+    fn seal(&mut self) {
+        if !self.tail.is_empty() {
+            self.body.push_back(mem::take(&mut self.tail).into());
         }
+    }
+}
+
+/// Of a final frame without mask, of at most [`MAX_DATA`] bytes.
+fn header(opcode: Opcode, length: usize) -> SmallVec<[u8; 4]> {
+    let first = 0x80 | opcode as u8;
+    let [high, low] = (length as u16).to_be_bytes();
+    if length <= MAX_CONTROL {
+        SmallVec::from_slice(&[first, low])
+    } else {
+        SmallVec::from_slice(&[first, 126, high, low])
     }
 }

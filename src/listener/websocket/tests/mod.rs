@@ -115,15 +115,38 @@ async fn fragments_are_passed_on_as_they_come() {
     assert_eq!(received.as_deref(), Some(&b"def"[..]));
 }
 
-/// What piles up leaves in one message.
+/// What piles up leaves in one write, and each packet in a message of its own: clients exist that read only the first.
 #[tokio::test]
-async fn frames_of_one_send_are_one_message() {
+async fn each_packet_is_a_message_however_they_are_handed_over() {
     let (mut server, mut client) = pair(1000).await;
-    let mut frames: VecDeque<Bytes> = [&b"ab"[..], b"", b"cde"].map(Bytes::from_static).into();
-    server.send(&mut frames).await.expect("sent");
+    let large = vec![7; 5000];
+    let pieces: [&[u8]; 6] = [
+        &[0xD0, 0, 0x40, 2, 0, 1],
+        b"",
+        // PUBLISH whose payload is a piece of its own, and one more behind it.
+        &[0x90, 1, 0, 0x30, 0x8B, 0x27, 0, 1, b'a'],
+        &large,
+        &[0x40, 2, 0],
+        &[2],
+    ];
+    let mut frames: VecDeque<Bytes> = pieces.map(Bytes::copy_from_slice).into();
+    let publish = [&[0x30, 0x8B, 0x27, 0, 1, b'a'][..], &large].concat();
+    let packets: [&[u8]; 5] = [
+        &[0xD0, 0],
+        &[0x40, 2, 0, 1],
+        &[0x90, 1, 0],
+        &publish,
+        &[0x40, 2, 0, 2],
+    ];
+    let receiving = async {
+        for packet in packets {
+            let message = next_message(client.next().await);
+            assert_eq!(message, Message::binary(packet.to_vec()));
+        }
+    };
+    let (sent, ()) = tokio::join!(server.send(&mut frames), receiving);
+    sent.expect("sent");
     assert!(frames.is_empty());
-    let message = next_message(client.next().await);
-    assert_eq!(message, Message::binary(&b"abcde"[..]));
 }
 
 #[tokio::test]
