@@ -14,8 +14,8 @@ use std::{
     process::{Command, ExitCode},
 };
 
-/// Node before it lacks what esbuild and the build script need.
-const OLDEST_NODE: u32 = 20;
+/// What esbuild asks for, and what Debian 12 has.
+const OLDEST_NODE: u32 = 18;
 
 /// What `web/build.mjs` exits with where the sources are at fault, not the tools.
 const SOURCES_AT_FAULT: i32 = 1;
@@ -82,8 +82,8 @@ fn build() -> Result<(), String> {
             // Not rebuilt by itself once Node is there: watching for that would compile the broker anew each time.
             println!(
                 "cargo:warning=the page is left out, a plain one without scripts stands in for it: {message}. \
-                 Install Node.js {OLDEST_NODE} or later, then `touch build.rs` and build again \
-                 (BUILD_GATEMQ_PAGE=skip silences this)"
+                 Install Node.js {OLDEST_NODE} or later with npm, let npm reach its registry once, then `touch build.rs` \
+                 and build again (BUILD_GATEMQ_PAGE=skip silences this)"
             );
             Vec::new()
         }

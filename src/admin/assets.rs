@@ -20,7 +20,7 @@ use crate::listener::http::Response;
 include!(concat!(env!("OUT_DIR"), "/assets.rs"));
 
 /// Where the files are.
-const PREFIX: &str = "/assets/";
+pub(super) const ROUTE: &str = "/assets/{id}";
 
 /// The page may load what it brought along, and reach any broker. MQTT.js sends its pings by a worker made of a blob:
 /// without `worker-src` it connects and never pings. Images of messages are blobs, too.
@@ -36,20 +36,11 @@ pub(super) fn page() -> Option<&'static str> {
     std::str::from_utf8(file("index.html")?).ok()
 }
 
-/// Whether a path is one of ours, existing or not.
-pub(super) fn is_under(path: &str) -> bool {
-    path.starts_with(PREFIX)
-}
-
 /// A file of the page, in the best encoding the client takes.
 pub(super) fn serve(asked: &Asked<'_>) -> Response {
-    let name = asked.head.uri.path().strip_prefix(PREFIX);
-    let known = name.filter(|name| *name != "index.html");
-    let Some((name, content_type)) = known.and_then(|name| Some((name, content_type(name)?)))
-    else {
-        return missing(asked.head);
-    };
-    let Some(plain) = file(name) else {
+    let path = asked.head.uri.path();
+    let name = path.rsplit('/').next().unwrap_or_default();
+    let (Some(plain), Some(content_type)) = (file(name), content_type(name)) else {
         return missing(asked.head);
     };
     let (encoding, content) = encoded(asked.head, name).unwrap_or(("", plain));

@@ -72,6 +72,7 @@ const ROUTES: &[(&str, Handler)] = &[
     ("/plain", page::plain),
     ("/style.css", page::style),
     ("/icon.svg", page::icon),
+    (assets::ROUTE, assets::serve),
     ("/mqtt", page::upgrade_required),
     ("/mqtt/", page::upgrade_required),
     ("/ws", page::upgrade_required),
@@ -156,7 +157,7 @@ fn dispatch(asked: &Asked<'_>) -> Response {
     if path == "*" && method == Method::OPTIONS {
         return options(path);
     }
-    let Some(handler) = handler(path) else {
+    let Some((_, handler)) = ROUTES.iter().find(|(route, _)| is_at(route, path)) else {
         let detail =
             "Nothing is served at this path. MQTT over WebSocket is at /mqtt, the page at /.";
         return problem(asked.head, StatusCode::NOT_FOUND, detail);
@@ -171,14 +172,6 @@ fn dispatch(asked: &Asked<'_>) -> Response {
         response.headers_mut().insert(ALLOW, ALLOWED);
         response
     }
-}
-
-fn handler(path: &str) -> Option<Handler> {
-    if assets::is_under(path) {
-        return Some(assets::serve);
-    }
-    let known = ROUTES.iter().find(|(route, _)| is_at(route, path));
-    known.map(|(_, handler)| *handler)
 }
 
 /// Whether a method has a meaning here (RFC 9110, 9.1): others are 501, not 405.

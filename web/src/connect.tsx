@@ -31,6 +31,7 @@ export const newClientId = () => `page-${randomId(8)}`;
 
 export function ConnectForm({ settings, profile, ownId, isLoading, onChange, onConnect }: Props) {
   const [hasTried, setTried] = useState(false);
+  const [isOpen, setOpen] = useState(false);
   const parsed = useMemo(() => parseAddress(profile.url, location), [profile.url]);
   const problems = findProblems(profile, parsed);
   const change = (part: Partial<Profile>) => onChange({ ...profile, ...part });
@@ -42,6 +43,8 @@ export function ConnectForm({ settings, profile, ownId, isLoading, onChange, onC
   const connect = (event: Event) => {
     event.preventDefault();
     setTried(true);
+    // What is wrong must not be out of sight.
+    if (hidden) setOpen(true);
     if (parsed.ok && Object.keys(problems).length === 0) onConnect(connectOptions(profile, parsed.address, ownId));
   };
   const replaced = parsed.ok && parsed.address.replaced;
@@ -96,7 +99,7 @@ export function ConnectForm({ settings, profile, ownId, isLoading, onChange, onC
           onChange={(version) => change({ version })}
         />
       </div>
-      <details open={hasTried && hidden ? true : undefined}>
+      <details open={isOpen} onToggle={(event) => setOpen(event.currentTarget.open)}>
         <summary>{t("more")}</summary>
         <Check
           label={t("clean-start")}

@@ -76,7 +76,7 @@ function Facts({ message }: { message: Message }) {
   const { time, payload, qos, retain, dup } = message;
   const flags = [retain && t("retained"), dup && t("dup")].filter(Boolean);
   const facts: [string, string][] = [
-    [t("time"), `${new Date(time).toLocaleString(locale())}.${String(time % 1000).padStart(3, "0")}`],
+    [t("time"), moment(time)],
     [t("size"), size(payload.length)],
     [t("qos"), String(qos)],
     [t("flags"), flags.join(", ") || t("none")],
@@ -92,6 +92,14 @@ function Facts({ message }: { message: Message }) {
       ))}
     </dl>
   );
+}
+
+/** The day, and the time to the millisecond. */
+function moment(time: number): string {
+  return new Intl.DateTimeFormat(locale(), {
+    year: "numeric", month: "2-digit", day: "2-digit",
+    hour: "2-digit", minute: "2-digit", second: "2-digit", fractionalSecondDigits: 3, hourCycle: "h23",
+  }).format(time);
 }
 
 /** Everything that came along in MQTT 5. */

@@ -73,14 +73,14 @@ async function otherServer({ httpOrigin }: Attempt): Promise<Finding> {
   const tries = [t("try-open", { origin: httpOrigin }), t("try-host")];
   if (httpOrigin.startsWith("https:")) tries.push(t("try-ca", { origin: httpOrigin }), t("try-plain"));
   else tries.push(t("try-secure"));
-  return made("server", "failed", t("server-failed", { origin: httpOrigin }), [...tries, t("try-firewall")]);
+  return made("server", "failed", t("server-failed", { origin: httpOrigin }), [...tries, t("try-local"), t("try-firewall")]);
 }
 
 function judgeUpgrade(attempt: Attempt, remembered: Remembered): Finding {
   if (attempt.opened) return made("upgrade", "ok", t("upgrade-ok"));
   const failed = (text: string, tries: string[]) => made("upgrade", "failed", text, tries);
   if (remembered === undefined) return failed(t("upgrade-stranger"), [t("try-path"), t("try-proxy"), t("try-broker")]);
-  if (remembered === null) return failed(t("upgrade-nothing"), [t("try-proxy"), t("try-path")]);
+  if (remembered === null) return failed(t("upgrade-nothing"), [t("try-proxy"), t("try-path"), t("try-local")]);
   const refused = remembered.find(({ stage, ok }) => (stage === "request" || stage === "upgrade") && !ok);
   if (refused) return fromNote("upgrade", refused);
   // The broker let it through, and the browser never heard of it.
@@ -93,7 +93,9 @@ function judgeConnect(attempt: Attempt, notes: Note[]): Finding {
   const note = notes.find(({ stage, ok }) => stage === "connect" && !ok);
   if (connack) {
     const tries = note ? probeText(note.code).tries : probeText(connackName(connack.code)).tries;
-    return made("connect", "failed", t("connect-refused", { code: reasonText(connack.code, connack.reason) }), tries);
+    const finding = made("connect", "failed", t("connect-refused", { code: reasonText(connack.code, connack.reason) }), tries);
+    // MQTT 3.1.1 has no room for the reason in its CONNACK.
+    return note && !connack.reason ? { ...finding, detail: note.detail } : finding;
   }
   const end = note ?? notes.find(({ stage }) => stage === "closed");
   if (end && end.code !== "closed" && end.code !== "network") return fromNote("connect", end);

@@ -205,7 +205,7 @@ function List({ view, left, selected, empty, onSelect }: ListProps) {
         </div>
       </div>
       {view.length === 0 && <p class="hint empty">{empty}</p>}
-      {!follows && view.length > 0 && (
+      {!follows && view.length * ROW > height && (
         <button type="button" class="to-newest" onClick={() => setFollows(true)} data-testid="follow">
           ↓ {t("follow")}
         </button>

@@ -4,7 +4,7 @@
 export const PREVIEW_BYTES = 4096;
 
 /** More than this in one element stalls the layout of a browser; the rest is a download away. */
-export const SHOWN_BYTES = 256 * 1024;
+export const SHOWN_BYTES = 128 * 1024;
 
 /** Beyond it, parsing and indenting JSON takes longer than a blink. */
 export const JSON_BYTES = 1_048_576;

@@ -28,6 +28,8 @@ interface Properties {
   user: [string, string][];
 }
 
+type Result = "file-missing" | "publish-offline" | "publishing" | (Outcome & { qos: number });
+
 const NONE: Properties = { contentType: "", responseTopic: "", correlation: "", expiry: "", isUtf8: false, user: [] };
 
 export function Publish() {
@@ -40,7 +42,8 @@ export function Publish() {
   const [retain, setRetain] = useState(false);
   const [properties, setProperties] = useState(NONE);
   const [hasTried, setTried] = useState(false);
-  const [result, setResult] = useState<{ text: string; isBad: boolean }>();
+  // Not its text: that follows the language.
+  const [result, setResult] = useState<Result>();
 
   const isV5 = session.version === 5;
   const wrongTopic = topicProblem(topic);
@@ -53,18 +56,19 @@ export function Publish() {
     event.preventDefault();
     setTried(true);
     if (isBad || typeof payload === "string") return;
-    if (kind === "file" && !file) return setResult({ text: t("file-missing"), isBad: true });
-    if (!session.isConnected) return setResult({ text: t("publish-offline"), isBad: true });
-    setResult({ text: t("publishing"), isBad: false });
+    if (kind === "file" && !file) return setResult("file-missing");
+    if (!session.isConnected) return setResult("publish-offline");
+    setResult("publishing");
     try {
       const bytes = kind === "file" && file ? new Uint8Array(await file.arrayBuffer()) : payload;
       const options: IClientPublishOptions = { qos, retain, ...(isV5 && { properties: toProperties(properties) }) };
-      setResult(describe(qos, await session.publish(topic, bytes, options)));
+      setResult({ qos, ...(await session.publish(topic, bytes, options)) });
     } catch (error) {
       // The file has gone or may not be read, or the packet would be larger than MQTT can say.
-      setResult({ text: t("publish-failed", { reason: String(error) }), isBad: true });
+      setResult({ qos, ok: false, error: String(error) });
     }
   };
+  const shown = describe(result);
   return (
     <form class="card" onSubmit={publish} noValidate aria-labelledby="publish-title" data-testid="publish-form">
       <h2 id="publish-title">{t("publish")}</h2>
@@ -119,8 +123,8 @@ export function Publish() {
       <button type="submit" data-testid="publish">
         {t("publish")}
       </button>
-      <p role="status" class={result?.isBad ? "error" : "hint"} data-testid="publish-result">
-        {result?.text}
+      <p role="status" class={shown.isBad ? "error" : "hint"} data-testid="publish-result">
+        {shown.text}
       </p>
     </form>
   );
@@ -204,7 +208,10 @@ function toProperties(value: Properties): NonNullable<IClientPublishOptions["pro
   };
 }
 
-function describe(qos: number, { ok, code, reason, error }: Outcome): { text: string; isBad: boolean } {
+function describe(result: Result | undefined): { text: string; isBad: boolean } {
+  if (result === undefined) return { text: "", isBad: false };
+  if (typeof result === "string") return { text: t(result), isBad: result !== "publishing" };
+  const { qos, ok, code, reason, error } = result;
   if (!ok) {
     const told = code === undefined ? (error ?? "") : reasonText(code, reason);
     return { text: t("publish-failed", { reason: told }), isBad: true };

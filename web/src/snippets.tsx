@@ -16,6 +16,9 @@ interface Snippet {
   text: string;
 }
 
+/** The broker knows nothing of snippets: said in the language of the reader, whichever that is by then. */
+const NONE = "none";
+
 export function Snippets({ url, username }: { url: string; username: string }) {
   const [languages, setLanguages] = useState<Language[]>();
   const [id, setId] = useState("");
@@ -43,7 +46,7 @@ export function Snippets({ url, username }: { url: string; username: string }) {
   }, [id, url, topic, username]);
   return (
     <>
-      {failure && <p class="hint" role="status" data-testid="snippets-failure">{t("failed", { error: failure })}</p>}
+      {failure && <p class="hint" role="status" data-testid="snippets-failure">{t("failed", { error: failure === NONE ? t("none") : failure })}</p>}
       {languages && (
         <div class="pair-of-fields">
           <Choice
@@ -73,7 +76,7 @@ export function Snippets({ url, username }: { url: string; username: string }) {
 async function ask<T>(path: string): Promise<T> {
   const response = await fetch(path, { headers: { accept: "application/json" } });
   if (response.ok) return (await response.json()) as T;
-  if (response.status === 404) throw t("none");
+  if (response.status === 404) throw NONE;
   const problem = (await response.json().catch(() => ({}))) as { detail?: string };
   throw problem.detail ?? `HTTP ${response.status}`;
 }
