@@ -35,6 +35,8 @@ pub struct Decoder {
     sender: Sender,
     /// Known from CONNECT on.
     version: Option<ProtocolVersion>,
+    /// The client is a bridge of MQTT 3, which cannot ask for No Local and Retain As Published and means them.
+    is_bridge: bool,
     aliases: IncomingAliases,
     /// What came last and was not looked at.
     input: Bytes,
@@ -68,6 +70,7 @@ impl Decoder {
             limits,
             sender,
             version,
+            is_bridge: false,
             aliases: IncomingAliases::default(),
             input: Bytes::new(),
             begun: BytesMut::new(),
@@ -171,12 +174,15 @@ impl Decoder {
         );
         let (header, body) = packet.split_at(header);
         let Some(version) = self.version else {
-            let connect = decode::connect(body, is_shortest, self.limits.max_topic_levels)?;
+            let levels = self.limits.max_topic_levels;
+            let (connect, is_bridge) = decode::connect(body, is_shortest, levels)?;
             self.version = Some(connect.version);
+            self.is_bridge = is_bridge;
             return Ok(Packet::Connect(Box::new(connect)));
         };
         let context = Context {
             version,
+            is_bridge: self.is_bridge,
             sender: self.sender,
             limits: self.limits,
             aliases: &mut self.aliases,

@@ -31,14 +31,19 @@ const WILL_RETAIN: u8 = 0x20;
 const PASSWORD: u8 = 0x40;
 const USER_NAME: u8 = 0x80;
 
-/// Decodes the body of a CONNECT. `is_shortest`: its remaining length was in its shortest form.
+/// Set in the level of MQTT 3 by bridges, which are not to get back what they send. No standard has it; mosquitto's
+/// bridges begin with it, and MQTTnet does in 3.1.
+const BRIDGE: u8 = 0x80;
+
+/// Decodes the body of a CONNECT, and says whether it is from a bridge. `is_shortest`: its remaining length was in its
+/// shortest form.
 pub(in crate::mqtt::codec) fn connect(
     body: &[u8],
     is_shortest: bool,
     max_topic_levels: usize,
-) -> Result<Connect, DecodeError> {
+) -> Result<(Connect, bool), DecodeError> {
     let mut reader = Reader::new(body, "CONNECT");
-    let version = version(&mut reader)?;
+    let (version, is_bridge) = version(&mut reader)?;
     let connect = if version == ProtocolVersion::V5 && !is_shortest {
         Err(DecodeError::malformed(
             "the remaining length of CONNECT is not in its shortest form",
@@ -46,6 +51,7 @@ pub(in crate::mqtt::codec) fn connect(
     } else {
         rest(&mut reader, version, max_topic_levels)
     };
+    let connect = connect.map(|connect| (connect, is_bridge));
     connect.map_err(|error| {
         // Before MQTT 5 there are words for a client identifier only [MQTT-3.1.3-8 of 3.1.1].
         let is_told = version == ProtocolVersion::V5
@@ -58,7 +64,7 @@ pub(in crate::mqtt::codec) fn connect(
     })
 }
 
-fn version(reader: &mut Reader<'_>) -> Result<ProtocolVersion, DecodeError> {
+fn version(reader: &mut Reader<'_>) -> Result<(ProtocolVersion, bool), DecodeError> {
     let name = reader.binary("protocol name")?;
     // [MQTT-3.1.2-1] Another name is another protocol: closed in silence.
     if !matches!(name, b"MQTT" | b"MQIsdp") {
@@ -68,10 +74,11 @@ fn version(reader: &mut Reader<'_>) -> Result<ProtocolVersion, DecodeError> {
         ));
     }
     let level = reader.u8("protocol version")?;
-    match (name, level) {
-        (b"MQIsdp", 3) => Ok(ProtocolVersion::V3_1),
-        (b"MQTT", 4) => Ok(ProtocolVersion::V3_1_1),
-        (b"MQTT", 5) => Ok(ProtocolVersion::V5),
+    let is_bridge = level & BRIDGE != 0;
+    match (name, level & !BRIDGE) {
+        (b"MQIsdp", 3) => Ok((ProtocolVersion::V3_1, is_bridge)),
+        (b"MQTT", 4) => Ok((ProtocolVersion::V3_1_1, is_bridge)),
+        (b"MQTT", 5) if !is_bridge => Ok((ProtocolVersion::V5, false)),
         _ => {
             let answer = version_of_layout(reader);
             let error = DecodeError::new(

@@ -32,6 +32,7 @@ use crate::{
 /// What decoding a packet needs to know of its connection.
 pub(super) struct Context<'a> {
     pub(super) version: ProtocolVersion,
+    pub(super) is_bridge: bool,
     pub(super) sender: Sender,
     pub(super) limits: Limits,
     pub(super) aliases: &'a mut IncomingAliases,

@@ -74,6 +74,9 @@ fn options(
         return if bits & 0xFC == 0 {
             Ok(SubscriptionOptions {
                 qos,
+                // Nobody shares a queue with itself [MQTT-3.8.3-4 of 5.0].
+                no_local: context.is_bridge && filter.share_name().is_none(),
+                retain_as_published: context.is_bridge,
                 ..SubscriptionOptions::default()
             })
         } else {
