@@ -1,5 +1,5 @@
 //! What lies in `contrib/` beside the proxies (`tests/proxies`): units, package, dashboard, alerts. Each is held against the
-//! program that it is for: systemd, promtool, the broker's own metrics. `tests/run install` installs them.
+//! program that it is for: systemd, promtool, the broker's own metrics. `tests/run install` installs them. And the documents.
 
 #![allow(
     clippy::wildcard_enum_match_arm,
@@ -9,6 +9,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod documents; // two languages, one content
 mod metrics; // every name that is used exists
 mod package; // every file that is named exists
 mod units; // systemd takes them
