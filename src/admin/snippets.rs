@@ -85,9 +85,11 @@ fn filled(asked: &Asked<'_>) -> Result<Snippet, (StatusCode, String)> {
     let topic = parameter("topic").unwrap_or_else(|| TOPIC.to_owned());
     let topic = TopicName::parse(&topic).map_err(|error| wrong("topic", &error))?;
     let user = parameter("user").or_else(|| target.username.clone());
-    // Our own authority is what a client must be told about, wherever it got our address from.
-    let has_own_ca = asked.endpoints.facts.load().certificate_authority.is_some();
-    let host = asked.host().with_port();
+    // Our own authority certifies this host, on whatever port; who certifies another is not for us to know.
+    let host = asked.host();
+    let has_own_ca = asked.endpoints.facts.load().certificate_authority.is_some()
+        && host.name.trim_matches(['[', ']']) == target.host;
+    let host = host.with_port();
     let fetch_ca =
         (has_own_ca && asked.is_secure).then(|| format!("curl -k -o ca.crt https://{host}/ca.crt"));
     let text = language.render(&Filling {

@@ -98,7 +98,10 @@ fn show(certificates: Result<Vec<CertificateInfo>, tls::Errors>) -> Exit {
             ("serial", certificate.serial_number),
             ("SHA-256", certificate.fingerprint),
         ] {
-            say(format_args!("  {label:<12} {value}"));
+            // An authority has no names.
+            if !value.is_empty() {
+                say(format_args!("  {label:<12} {value}"));
+            }
         }
     }
     Exit::Done

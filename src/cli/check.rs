@@ -1,7 +1,7 @@
 //! `gatemq check`: whether a broker would start, and what is wrong where it would not.
 
 use gatemq::{
-    config::{Finding, Overrides, Problem, Severity, check_host},
+    config::{Finding, Overrides, Problem, Severity, check_host, variables},
     listener::tls::{self, Certificates},
 };
 use serde::Serialize;
@@ -49,7 +49,13 @@ pub(super) fn run(arguments: &ConfigurationArguments, json: bool) -> Exit {
                 || "the built-in defaults".to_owned(),
                 |file| file.display().to_string(),
             );
-            say(format_args!("A broker would start with {from}."));
+            let environment = match variables().next() {
+                Some(_) => " and what GATEMQ_… variables say",
+                None => "",
+            };
+            say(format_args!(
+                "A broker would start with {from}{environment}."
+            ));
         }
     }
     if is_fine {

@@ -273,7 +273,7 @@ async fn http2_has_the_same_answers() {
 #[tokio::test]
 async fn snippets_are_listed_and_filled_with_the_address_that_was_asked() {
     let broker = Broker::start();
-    for mut stream in open(&broker).await {
+    for (is_secure, mut stream) in [false, true].into_iter().zip(open(&broker).await) {
         let list = http1::get(&mut stream, "/api/v1/snippets").await.json();
         let languages = list["languages"].as_array().expect("a list").clone();
         assert!(languages.iter().any(|row| row["id"] == "paho-python"));
@@ -283,12 +283,17 @@ async fn snippets_are_listed_and_filled_with_the_address_that_was_asked() {
             assert_eq!(answer.header("access-control-allow-origin"), "*");
             let text = answer.json()["text"].as_str().expect("a text").to_owned();
             assert!(text.contains("localhost"), "{text}");
+            // A browser takes no file, and without TLS there is nothing to trust.
+            let names_ca = text.contains("ca.crt");
+            assert_eq!(names_ca, is_secure && row["id"] != "paho-js", "{text}");
         }
         let asked = "/api/v1/snippets/mqttjs?url=wss%3A%2F%2Fexample.org%2Fws&user=a%22b&topic=a/b";
         let text = http1::get(&mut stream, asked).await.json()["text"].to_string();
         for part in ["wss://example.org/ws", "a/b", "MQTT_PASSWORD"] {
             assert!(text.contains(part), "{part} in {text}");
         }
+        // Our authority has not certified another host.
+        assert!(!text.contains("ca.crt"), "{text}");
     }
 }
 

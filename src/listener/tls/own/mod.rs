@@ -185,13 +185,15 @@ impl Maker<'_> {
             let needed_by = chain;
             return Err(Finding::new(key, Problem::OwnMissing { needed_by }));
         }
-        let due = self.due(&chain, authority)?;
+        let (due, present) = self.due(&chain, authority)?;
         let Some(reason) = due.or(renew.then_some(Reason::Asked)) else {
             self.did(chain, Action::Kept);
             return Ok(());
         };
         if authority.key.is_some() {
             let key = load_key(&key)?;
+            // Some of them may be known from nowhere else: `gatemq cert init NAME`.
+            self.names.keep(&present);
             return self.issue(authority, &key, Action::Renewed(reason));
         }
         if renew {
@@ -205,8 +207,12 @@ impl Maker<'_> {
         Ok(())
     }
 
-    /// Whether the server certificate that is there is due for renewal, and why.
-    fn due(&self, path: &Path, authority: &Authority) -> Result<Option<Reason>, Finding> {
+    /// Whether and why the server certificate that is there is due for renewal, and the names it has.
+    fn due(
+        &self,
+        path: &Path,
+        authority: &Authority,
+    ) -> Result<(Option<Reason>, Vec<String>), Finding> {
         let pem = read(path)?;
         let chain = chain::parse_certificates(pem.as_bytes())
             .map_err(|problem| broken(path, problem.to_string()))?;
@@ -218,11 +224,14 @@ impl Maker<'_> {
         }
         let from = leaf.validity().not_before.timestamp();
         let until = leaf.validity().not_after.timestamp();
-        if until - Timestamp::from(self.now).0 < (until - from) / 3 {
-            return Ok(Some(Reason::EndsSoon));
-        }
-        let lacking = self.names.lacking(&info::names(&leaf));
-        Ok((!lacking.is_empty()).then_some(Reason::Names(lacking)))
+        let present = info::names(&leaf);
+        let lacking = self.names.lacking(&present);
+        let reason = if until - Timestamp::from(self.now).0 < (until - from) / 3 {
+            Some(Reason::EndsSoon)
+        } else {
+            (!lacking.is_empty()).then_some(Reason::Names(lacking))
+        };
+        Ok((reason, present))
     }
 
     fn issue(

@@ -52,6 +52,13 @@ impl Names {
             .collect()
     }
 
+    /// Wants what a certificate has, too.
+    pub(super) fn keep(&mut self, present: &[String]) {
+        // What cannot be parsed is not of our making.
+        self.0
+            .extend(present.iter().filter_map(|name| Name::parse(name).ok()));
+    }
+
     /// These first, then the machine's own, each once.
     ///
     /// The machine's are those it has while the certificate is made. A laptop has other addresses tomorrow; that is no

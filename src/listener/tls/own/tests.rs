@@ -180,6 +180,20 @@ fn certificate_is_renewed_where_a_name_is_lacking() {
     );
 }
 
+/// What `gatemq cert init NAME` was told, nothing else remembers.
+#[test]
+fn a_renewal_keeps_the_names_that_are_there() {
+    let (_dir, own) = folder();
+    init(&own, &names(&["a.example"])).unwrap();
+    renew(&own, &names(&["b.example"])).unwrap();
+    check_renewed(&own, &[], DAY * 270, Some(Reason::EndsSoon));
+    let present = describe(&own.join("server.pem")).unwrap()[0].names.clone();
+    for name in ["a.example", "b.example", "localhost"] {
+        let count = present.iter().filter(|known| *known == name).count();
+        assert_eq!(count, 1, "{name} in {present:?}");
+    }
+}
+
 #[test]
 fn renewing_on_demand_gives_a_new_serial_number() {
     let (_dir, own) = folder();
