@@ -3,14 +3,19 @@
 
 use std::{
     collections::VecDeque,
+    future::Future,
     io, mem,
     pin::Pin,
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use bytes::{Buf, Bytes};
 use smallvec::SmallVec;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    time::Sleep,
+};
 
 use super::{
     frame::{MAX_CONTROL, Opcode},
@@ -28,6 +33,9 @@ const MAX_STAGED: usize = 64 * 1024;
 /// From here on a piece of a packet is passed on as it is: a second piece of a write costs about what copying 4 KiB costs.
 const SHARED_FROM: usize = 4096;
 
+/// How long messages wait for a client that does not answer a Ping: several times a long way round the world.
+const MAX_HELD: Duration = Duration::from_secs(1);
+
 /// Pieces of which the list stays allocated while nothing is sent: 512 bytes after a busy time, 128 without one.
 const KEPT: usize = 16;
 
@@ -43,8 +51,26 @@ pub(super) struct Outgoing {
     pong: Option<Vec<u8>>,
     is_ping_due: bool,
     close: Close,
+    greeting: Greeting,
     /// Something is written and not flushed.
     is_dirty: bool,
+}
+
+/// Whether the peer has read our first packet. Clients exist that listen for messages only then, and not in the same
+/// turn: MQTT.js says "connect" after it has looked at what comes in the same read as CONNACK, and who listens from
+/// there on (Node-RED) loses what was kept for a session. So what follows the first packet waits for the answer to a
+/// Ping behind it, or for anything else the peer says.
+#[derive(Debug, Default)]
+enum Greeting {
+    /// Nothing is sent yet.
+    #[default]
+    Due,
+    /// The first packet is on its way, and the peer has said nothing since.
+    Sent,
+    /// More waits behind it: at most until this is over, as not every client answers a Ping.
+    Held(Pin<Box<Sleep>>),
+    /// It was read.
+    Read,
 }
 
 /// What has become of our Close frame, after which nothing is sent (5.5.1).
@@ -77,6 +103,18 @@ impl Outgoing {
         }
     }
 
+    /// The peer has said something: it has read what was sent before, as far as one can know. True where that lets go
+    /// what was held.
+    pub(super) fn heard(&mut self) -> bool {
+        if matches!(self.greeting, Greeting::Due) {
+            return false;
+        }
+        matches!(
+            mem::replace(&mut self.greeting, Greeting::Read),
+            Greeting::Held(_)
+        )
+    }
+
     /// Writes everything that is due, then `frames`, and flushes. What is taken from `frames` is kept here until it is
     /// written; after a Close frame it is dropped.
     pub(super) fn poll<S>(
@@ -88,6 +126,7 @@ impl Outgoing {
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
+        self.poll_greeting(cx);
         loop {
             if self.is_written() {
                 self.stage(frames);
@@ -109,7 +148,22 @@ impl Outgoing {
             ready!(Pin::new(stream).poll_flush(cx))?;
             self.is_dirty = false;
         }
-        Poll::Ready(Ok(()))
+        if frames.is_empty() {
+            Poll::Ready(Ok(()))
+        } else {
+            self.poll_greeting(cx);
+            Poll::Pending
+        }
+    }
+
+    /// Lets go what is held once it was for too long, and wakes the task then.
+    fn poll_greeting(&mut self, cx: &mut Context<'_>) {
+        if let Greeting::Held(timer) = &mut self.greeting
+            && timer.as_mut().poll(cx).is_ready()
+        {
+            self.greeting = Greeting::Read;
+            cx.waker().wake_by_ref();
+        }
     }
 
     fn is_written(&self) -> bool {
@@ -137,7 +191,22 @@ impl Outgoing {
             frames.clear();
             return;
         }
-        self.take_data(frames);
+        match self.greeting {
+            Greeting::Due => {
+                if self.take_data(frames, 1) > 0 && self.unsent == 0 {
+                    self.greeting = Greeting::Sent;
+                }
+            }
+            Greeting::Sent if !frames.is_empty() => {
+                self.push_control(Opcode::Ping, &[]);
+                let timer = tokio::time::sleep(MAX_HELD);
+                self.greeting = Greeting::Held(Box::pin(timer));
+            }
+            Greeting::Sent | Greeting::Held(_) => {}
+            Greeting::Read => {
+                self.take_data(frames, MAX_STAGED);
+            }
+        }
     }
 
     fn push_control(&mut self, opcode: Opcode, payload: &[u8]) {
@@ -145,8 +214,8 @@ impl Outgoing {
         self.head.extend_from_slice(payload);
     }
 
-    /// Takes packets from `frames` until there are enough for a write, each as a message of its own.
-    fn take_data(&mut self, frames: &mut VecDeque<Bytes>) {
+    /// Takes packets from `frames` until there are so many bytes, each as a message of its own; how many there are then.
+    fn take_data(&mut self, frames: &mut VecDeque<Bytes>, enough: usize) -> usize {
         let mut available: usize = frames.iter().map(Bytes::len).sum();
         let mut staging = Staging {
             head: &mut self.head,
@@ -154,7 +223,7 @@ impl Outgoing {
             tail: Vec::new(),
         };
         let mut staged = 0;
-        while staged < MAX_STAGED
+        while staged < enough
             && let Some(front) = frames.front()
         {
             if front.is_empty() {
@@ -172,6 +241,7 @@ impl Outgoing {
             staged += length;
         }
         staging.seal();
+        staged
     }
 }
 

@@ -105,11 +105,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> WebSocketTransport<S> {
             outgoing,
             ..
         } = self;
-        stream::poll_read(stream, cx, |mut input| {
+        let mut is_let_go = false;
+        let read = stream::poll_read(stream, cx, |mut input| {
             let mut payload = BytesMut::new();
             if input.is_empty() {
                 *incoming = Incoming::Ending(Ending::Stream);
             }
+            is_let_go = outgoing.heard();
             while !input.is_empty() {
                 match decoder.decode(&mut input, &mut payload) {
                     Ok(None) => {}
@@ -121,7 +123,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> WebSocketTransport<S> {
                 }
             }
             payload.freeze()
-        })
+        });
+        if is_let_go {
+            // The same task sends, and may have tried before.
+            cx.waker().wake_by_ref();
+        }
+        read
     }
 
     /// What the peer said is dealt with: answers its end, as far as the network takes it now. The rest leaves with

@@ -116,7 +116,7 @@ async fn fragments_are_passed_on_as_they_come() {
 }
 
 /// What piles up leaves in one write, and each packet in a message of its own: clients exist that read only the first.
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn each_packet_is_a_message_however_they_are_handed_over() {
     let (mut server, mut client) = pair(1000).await;
     let large = vec![7; 5000];
@@ -140,13 +140,50 @@ async fn each_packet_is_a_message_however_they_are_handed_over() {
     ];
     let receiving = async {
         for packet in packets {
-            let message = next_message(client.next().await);
+            let mut message = next_message(client.next().await);
+            // Behind the first packet; nobody reads the answer here.
+            if message.is_ping() {
+                message = next_message(client.next().await);
+            }
             assert_eq!(message, Message::binary(packet.to_vec()));
         }
     };
     let (sent, ()) = tokio::join!(server.send(&mut frames), receiving);
     sent.expect("sent");
     assert!(frames.is_empty());
+}
+
+/// Clients exist that listen only after they have dealt with CONNACK: what follows it waits for their Pong, or a second
+/// for those that answer none.
+#[tokio::test(start_paused = true)]
+async fn what_follows_the_first_packet_waits_until_that_is_read() {
+    for answers in [true, false] {
+        let (near, mut far) = tokio::io::duplex(1000);
+        let mut server = WebSocketTransport::new(near, Duration::ZERO);
+        let begin = Instant::now();
+        let mut frames = VecDeque::from([Bytes::from_static(&[0x20, 2, 0, 0, 0xD0, 0])]);
+        let client = async {
+            let mut first = [0; 8];
+            far.read_exact(&mut first).await.expect("read");
+            assert_eq!(first, [0x82, 4, 0x20, 2, 0, 0, 0x89, 0]);
+            if answers {
+                let pong = [0x8A, 0x80, 1, 2, 3, 4];
+                far.write_all(&pong).await.expect("written");
+            }
+            let mut second = [0; 4];
+            far.read_exact(&mut second).await.expect("read");
+            assert_eq!(second, [0x82, 2, 0xD0, 0]);
+        };
+        // As a connection does: both directions in one task, each polled anew.
+        let connection = poll_fn(|cx| {
+            let sent = pin!(server.send(&mut frames)).poll(cx);
+            let received = pin!(server.receive()).poll(cx);
+            assert!(received.is_pending());
+            sent.map(|sent| sent.expect("sent"))
+        });
+        tokio::join!(connection, client);
+        assert_eq!(begin.elapsed() < Duration::from_secs(1), answers);
+    }
 }
 
 #[tokio::test]
