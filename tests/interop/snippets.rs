@@ -18,6 +18,9 @@ use crate::{
 /// What the programs publish to; quotes and spaces are part of the test.
 const TOPIC: &str = r#"demo/it's "quoted""#;
 
+/// Where browser/snippet.mjs has its page.
+const ORIGINS: &str = "[websocket]\nallowed_origins = [\"http://pages.example\"]";
+
 /// How often a command says something again to one that may not listen yet, and the pause between.
 const ATTEMPTS: usize = 300;
 const PAUSE: Duration = Duration::from_millis(100);
@@ -26,6 +29,8 @@ const PAUSE: Duration = Duration::from_millis(100);
 struct Printed {
     folder: TempDir,
     file: PathBuf,
+    /// The authority that the broker's certificate leads to.
+    ca: PathBuf,
 }
 
 /// Prints a snippet into the file that it wants to be.
@@ -42,7 +47,8 @@ async fn print(broker: &Broker, id: &str, file: &str, transport: Transport, user
     let folder = TempDir::new().expect("a folder");
     let file = folder.path().join(file);
     fs::write(&file, text + "\n").expect("a file");
-    Printed { folder, file }
+    let ca = broker.ca();
+    Printed { folder, file, ca }
 }
 
 /// What runs a printed program, after it is compiled where that is needed.
@@ -50,7 +56,7 @@ type Prepare = fn(&Printed) -> Vec<Command>;
 
 /// Over each transport: prints it, runs all commands but the last to their end, and waits for the greeting of the last.
 async fn run(id: &str, file: &str, transports: &[Transport], prepare: Prepare) {
-    let broker = Broker::start("").await;
+    let broker = Broker::start(ORIGINS).await;
     for transport in transports {
         for user in ["", r#"o'brien "the \ user""#] {
             let printed = print(&broker, id, file, *transport, user).await;
@@ -103,6 +109,53 @@ async fn mqttjs() {
         let link = printed.folder.path().join("node_modules");
         std::os::unix::fs::symlink(packages, link).expect("a link");
         vec![command("node", &["hello.mjs"])]
+    })
+    .await;
+}
+
+/// In Chromium, from a page of another origin.
+#[tokio::test]
+async fn paho_javascript() {
+    run(
+        "paho-js",
+        "hello.html",
+        &[Transport::Ws, Transport::Wss],
+        |printed| {
+            let script = installed("tests/interop/node_modules/paho-mqtt");
+            let script = script.join("../../browser/snippet.mjs");
+            let mut command = command("node", &[]);
+            command
+                .arg(script)
+                .arg("hello.html")
+                .arg("--ca")
+                .arg(&printed.ca);
+            vec![command]
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn rumqttc() {
+    run("rumqttc", "main.rs", &Transport::ALL, |printed| {
+        // Under a name of its own: the client of the matrix lies in the same folder.
+        for file in ["Cargo.toml", "Cargo.lock"] {
+            let pinned = repository("tests/interop/rumqttc").join(file);
+            let text = fs::read_to_string(pinned).expect("a file");
+            let text = text.replace("interop-rumqttc", "snippet-rumqttc");
+            fs::write(printed.folder.path().join(file), text).expect("a copy");
+        }
+        let source = printed.folder.path().join("src");
+        fs::create_dir(&source).expect("a folder");
+        fs::rename(&printed.file, source.join("main.rs")).expect("a file that is there");
+        // What it depends on is compiled there already.
+        let target = installed("target/interop/rumqttc");
+        let mut cargo = command(
+            "cargo",
+            &["build", "--quiet", "--locked", "--offline", "--target-dir"],
+        );
+        cargo.arg(&target);
+        vec![cargo, command(target.join("debug/snippet-rumqttc"), &[])]
     })
     .await;
 }

@@ -1,6 +1,6 @@
 //! One request: what HTTP asks of every server, then WebSocket or the routes.
 
-use std::{convert::Infallible, future::Future, pin::Pin, sync::Arc};
+use std::{convert::Infallible, future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use http_body_util::Full;
 use hyper::{
@@ -152,13 +152,19 @@ impl Open {
         };
         upgrades.add((upgrade.path, result), 1);
         let peer = visitor.websocket_peer(asker, limit, probed);
+        let ping_interval = if upgrade.takes_ping {
+            visitor.limits.websocket_ping_interval
+        } else {
+            Duration::ZERO
+        };
         let tasks = visitor.shared.connections.clone();
         tasks.spawn(async move {
             // Where the client has gone before the answer reached it, nothing has begun.
             match upgraded.await {
                 Ok(stream) => {
-                    self.serve_websocket(TokioIo::new(stream), peer, refusal)
-                        .await;
+                    let stream = TokioIo::new(stream);
+                    let transport = WebSocketTransport::new(stream, ping_interval);
+                    self.serve_websocket(transport, peer, refusal).await;
                 }
                 Err(_) => Probed::from(peer.probe).gone(),
             }
@@ -170,13 +176,11 @@ impl Open {
     /// Boxed: what waits beside it in the task would otherwise be there twice, 2 kB for each client.
     fn serve_websocket<S: Stream>(
         &self,
-        stream: S,
+        mut transport: WebSocketTransport<S>,
         peer: Peer,
         refusal: Option<Closing>,
     ) -> Pin<Box<dyn Future<Output = ()> + Send>> {
         let visitor = &self.0.visitor;
-        let ping_interval = visitor.limits.websocket_ping_interval;
-        let mut transport = WebSocketTransport::new(stream, ping_interval);
         let Some(refusal) = refusal else {
             let broker = visitor.shared.broker.clone();
             return Box::pin(connection::serve(transport, peer, broker));

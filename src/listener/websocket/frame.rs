@@ -93,7 +93,7 @@ impl PartialHeader {
             if have + taken < needed {
                 return Ok(None);
             }
-            if needed == 2 {
+            if have < 2 {
                 // What is wrong already need not be waited for.
                 check_start(self.bytes[0], self.bytes[1])?;
             } else {
@@ -108,9 +108,11 @@ impl PartialHeader {
     }
 }
 
-/// Bytes of a masked header, by its second byte. Never 2.
+/// Bytes of a header, by its second byte.
 const fn header_length(second: u8) -> usize {
     match second & 0x7f {
+        // Only a Pong, which is short.
+        _ if second & 0x80 == 0 => 2,
         126 => 8,
         127 => MAX_HEADER,
         _ => 6,
@@ -122,7 +124,9 @@ fn check_start(first: u8, second: u8) -> Result<(), Violation> {
     if first & 0x70 != 0 {
         return Err(Violation::ReservedBits);
     }
-    if second & 0x80 == 0 {
+    // Paho Python answers every Ping with a Pong without mask. To insist on 5.1 there would cut it off at the first Ping,
+    // and protect nobody: masks keep scripts of pages from choosing the bytes, and no script sends a Pong.
+    if second & 0x80 == 0 && !matches!(opcode, Opcode::Pong) {
         return Err(Violation::Unmasked);
     }
     match opcode {
@@ -155,7 +159,9 @@ const fn opcode(first: u8) -> Result<Opcode, Violation> {
 
 /// A whole header whose first two bytes were found right.
 fn parse(bytes: &[u8]) -> Result<Header, Violation> {
-    let (extended, mask) = bytes[2..].split_at(bytes.len() - 6);
+    let is_masked = bytes[1] & 0x80 != 0;
+    let mask_length = if is_masked { 4 } else { 0 };
+    let (extended, mask) = bytes[2..].split_at(bytes.len() - 2 - mask_length);
     let extended = extended
         .iter()
         .fold(0, |length, byte| length << 8 | u64::from(*byte));
@@ -172,7 +178,8 @@ fn parse(bytes: &[u8]) -> Result<Header, Violation> {
     Ok(Header {
         is_final: bytes[0] & 0x80 != 0,
         opcode: opcode(bytes[0])?,
-        mask: [mask[0], mask[1], mask[2], mask[3]],
+        // Zeros change nothing.
+        mask: mask.try_into().unwrap_or_default(),
         length,
     })
 }
@@ -352,8 +359,10 @@ mod tests {
             );
         }
         check(&[0x82, 0x05], Err(Violation::Unmasked));
-        for opcode in [0x8, 0x9, 0xA] {
+        for opcode in [0x8, 0x9] {
             check(&[0x80 | opcode, 0x00], Err(Violation::Unmasked));
+        }
+        for opcode in [0x8, 0x9, 0xA] {
             check(&[opcode, 0x80], Err(Violation::FragmentedControl));
             check(&[0x80 | opcode, 0xfe], Err(Violation::LongControl));
             check(&[0x80 | opcode, 0xff], Err(Violation::LongControl));

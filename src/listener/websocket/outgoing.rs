@@ -33,8 +33,8 @@ const MAX_STAGED: usize = 64 * 1024;
 /// From here on a piece of a packet is passed on as it is: a second piece of a write costs about what copying 4 KiB costs.
 const SHARED_FROM: usize = 4096;
 
-/// How long messages wait for a client that does not answer a Ping: several times a long way round the world.
-const MAX_HELD: Duration = Duration::from_secs(1);
+/// How long what was kept for a session waits behind its CONNACK: enough for a client that is busy connecting.
+const HELD: Duration = Duration::from_millis(50);
 
 /// Pieces of which the list stays allocated while nothing is sent: 512 bytes after a busy time, 128 without one.
 const KEPT: usize = 16;
@@ -56,10 +56,10 @@ pub(super) struct Outgoing {
     is_dirty: bool,
 }
 
-/// Whether the peer has read our first packet. Clients exist that listen for messages only then, and not in the same
-/// turn: MQTT.js says "connect" after it has looked at what comes in the same read as CONNACK, and who listens from
-/// there on (Node-RED) loses what was kept for a session. So what follows the first packet waits for the answer to a
-/// Ping behind it, or for anything else the peer says.
+/// Whether the peer has had time to read our first packet. Clients exist that listen for messages only then, and not in
+/// the same turn: MQTT.js says "connect" after it has looked at what comes in the same read as CONNACK, and who listens
+/// from there on (Node-RED) loses what was kept for a session. So what follows the first packet waits a little, unless
+/// the peer speaks first. Asking by a Ping would be surer, but there are clients that do not survive one.
 #[derive(Debug, Default)]
 enum Greeting {
     /// Nothing is sent yet.
@@ -67,10 +67,10 @@ enum Greeting {
     Due,
     /// The first packet is on its way, and the peer has said nothing since.
     Sent,
-    /// More waits behind it: at most until this is over, as not every client answers a Ping.
+    /// More waits behind it, until this is over.
     Held(Pin<Box<Sleep>>),
-    /// It was read.
-    Read,
+    /// Nothing is held any more.
+    Over,
 }
 
 /// What has become of our Close frame, after which nothing is sent (5.5.1).
@@ -103,14 +103,14 @@ impl Outgoing {
         }
     }
 
-    /// The peer has said something: it has read what was sent before, as far as one can know. True where that lets go
-    /// what was held.
+    /// The peer has said something: it does not wait for our first packet, or has read it. True where that lets go what
+    /// was held.
     pub(super) fn heard(&mut self) -> bool {
         if matches!(self.greeting, Greeting::Due) {
             return false;
         }
         matches!(
-            mem::replace(&mut self.greeting, Greeting::Read),
+            mem::replace(&mut self.greeting, Greeting::Over),
             Greeting::Held(_)
         )
     }
@@ -161,7 +161,7 @@ impl Outgoing {
         if let Greeting::Held(timer) = &mut self.greeting
             && timer.as_mut().poll(cx).is_ready()
         {
-            self.greeting = Greeting::Read;
+            self.greeting = Greeting::Over;
             cx.waker().wake_by_ref();
         }
     }
@@ -198,12 +198,11 @@ impl Outgoing {
                 }
             }
             Greeting::Sent if !frames.is_empty() => {
-                self.push_control(Opcode::Ping, &[]);
-                let timer = tokio::time::sleep(MAX_HELD);
+                let timer = tokio::time::sleep(HELD);
                 self.greeting = Greeting::Held(Box::pin(timer));
             }
             Greeting::Sent | Greeting::Held(_) => {}
-            Greeting::Read => {
+            Greeting::Over => {
                 self.take_data(frames, MAX_STAGED);
             }
         }

@@ -164,12 +164,8 @@ async fn messages_above_the_windows() {
                 .concat(),
             ))
             .await;
-        // A Ping behind CONNACK: what follows waits for its answer, or for a second.
         http2
-            .expect_data(
-                1,
-                b"\x82\x04\x20\x02\x00\x00\x89\x00\x82\x05\x90\x03\x00\x01\x00",
-            )
+            .expect_data(1, b"\x82\x04\x20\x02\x00\x00\x82\x05\x90\x03\x00\x01\x00")
             .await;
         // 200,000 bytes of payload: four bytes of header, three of topic.
         let remaining = 200_000 + 3;
@@ -191,12 +187,12 @@ async fn messages_above_the_windows() {
                 window = window.saturating_sub(u32::from_be_bytes(opened) as usize);
             }
         }
-        // Nothing beyond the window of 65,535, of which 15 are used, until it is opened.
+        // Nothing beyond the window of 65,535, of which 13 are used, until it is opened.
         let mut received = Vec::new();
-        while received.len() < 65_535 - 15 {
+        while received.len() < 65_535 - 13 {
             received.extend(http2.frame_of(DATA, 1).await.payload);
         }
-        assert_eq!(received.len(), 65_535 - 15);
+        assert_eq!(received.len(), 65_535 - 13);
         http2.expect_works().await;
         for stream in [0, 1] {
             http2

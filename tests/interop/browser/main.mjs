@@ -1,17 +1,15 @@
-// Clients in Chromium in the interop matrix, from a page of another origin than the broker's: its steps are described at
-// Step in matrix/clients/mod.rs, and done in page/steps.mjs.
+// Clients in Chromium in the interop matrix, from a page of another origin than the broker's, or from the broker's own:
+// its steps are described at Step in matrix/clients/mod.rs, and done in page/steps.mjs.
 //
 //   node browser/main.mjs LIBRARY URL [--ca FILE] --version 3|4|5 --name NAME
 //
-// LIBRARY is mqttjs or paho. Exits with 1, and says why, where the broker does not do as it should.
-import { execFileSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+// LIBRARY is mqttjs, paho, or ours: MQTT.js on the broker's page. Exits with 1, and says why, where the broker does not do as it should.
+import { readFileSync } from "node:fs";
 import { createServer } from "node:http";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 
-import { chromium } from "playwright-core";
+import { withChromium } from "./chromium.mjs";
 
 /** For one step; the broker is on this machine, which may be busy. */
 const PATIENCE = 60_000;
@@ -19,52 +17,46 @@ const PATIENCE = 60_000;
 const ORIGIN = "http://pages.example";
 /** What the page may load, by its path. */
 const FILES = {
-  "/": ["page/index.html", "text/html"],
-  "/steps.mjs": ["page/steps.mjs", "text/javascript"],
-  "/mqttjs.mjs": ["page/mqttjs.mjs", "text/javascript"],
-  "/paho.mjs": ["page/paho.mjs", "text/javascript"],
-  "/mqtt.esm.js": ["../node_modules/mqtt/dist/mqtt.esm.js", "text/javascript"],
-  "/paho-mqtt.js": ["../node_modules/paho-mqtt/paho-mqtt.js", "text/javascript"],
+  "/": file("page/index.html", "text/html"),
+  "/steps.mjs": file("page/steps.mjs", "text/javascript"),
+  "/mqttjs.mjs": file("page/mqttjs.mjs", "text/javascript"),
+  "/paho.mjs": file("page/paho.mjs", "text/javascript"),
+  "/mqtt.esm.js": file("../node_modules/mqtt/dist/mqtt.esm.js", "text/javascript"),
+  "/paho-mqtt.js": file("../node_modules/paho-mqtt/paho-mqtt.js", "text/javascript"),
 };
 
-/** Serves the page, and returns its port. */
+function file(path, type) {
+  return { path: new URL(path, import.meta.url), type };
+}
+
+/** Serves the page, and returns where. */
 function serve() {
   const server = createServer((request, response) => {
-    const [file, type] = FILES[request.url] ?? [];
+    const file = FILES[request.url];
     if (!file) return response.writeHead(404).end();
-    response.writeHead(200, { "Content-Type": type });
-    response.end(readFileSync(new URL(file, import.meta.url)));
+    response.writeHead(200, { "Content-Type": file.type });
+    response.end(readFileSync(file.path));
   });
-  return new Promise((resolve) => server.listen(0, "127.0.0.1", () => resolve(server.address().port)));
+  return new Promise((resolve) => {
+    server.listen(0, "127.0.0.1", () => resolve(`127.0.0.1:${server.address().port}`));
+  });
 }
 
-/** Chromium with a home of its own, whose certificate store knows the CA as a user's would. */
-async function launch(home, ca) {
-  if (ca) {
-    const store = join(home, ".pki/nssdb");
-    mkdirSync(store, { recursive: true });
-    execFileSync("certutil", ["-N", "-d", `sql:${store}`, "--empty-password"]);
-    execFileSync("certutil", ["-A", "-d", `sql:${store}`, "-n", "GateMQ", "-t", "C,,", "-i", ca]);
+/** The page to work in: one of another origin, or the broker's own, with its policy, to which the steps are added. */
+async function pageOf(context, library, url) {
+  if (library !== "ours") return ORIGIN;
+  const { protocol, host } = new URL(url);
+  const page = `${protocol === "wss:" ? "https" : "http"}://${host}`;
+  for (const [path, file] of Object.entries(FILES)) {
+    if (path === "/") continue;
+    await context.route(page + path, (route) => route.fulfill({ path: fileURLToPath(file.path), contentType: file.type }));
   }
-  return chromium.launchPersistentContext(join(home, "profile"), {
-    executablePath: "/usr/bin/chromium",
-    env: { ...process.env, HOME: home },
-    args: [
-      "--no-sandbox",
-      "--disable-gpu",
-      "--disable-quic",
-      "--no-first-run",
-      "--disable-background-networking",
-      "--disable-component-update",
-      "--disable-sync",
-      `--host-resolver-rules=MAP pages.example 127.0.0.1:${await serve()}`,
-    ],
-  });
+  return page;
 }
 
-async function open(context) {
+async function open(context, address) {
   const page = await context.newPage();
-  await page.goto(ORIGIN);
+  await page.goto(address);
   return page;
 }
 
@@ -85,8 +77,8 @@ async function run(page, place, step) {
   clearTimeout(timer);
 }
 
-async function scenario(context, place) {
-  const page = await open(context);
+async function scenario(context, address, place) {
+  const page = await open(context, address);
   for (const step of ["connect", "qos0", "qos1", "qos2", "retained"]) {
     await run(page, place, step);
     console.log(step);
@@ -94,7 +86,7 @@ async function scenario(context, place) {
 
   // The client with a will lives in a tab of its own, which is closed.
   await run(page, place, "watchForWill");
-  const tab = await open(context);
+  const tab = await open(context, address);
   await run(tab, place, "connectWithWill");
   await tab.close();
   await run(page, place, "will");
@@ -110,14 +102,15 @@ async function main() {
     options: { ca: { type: "string" }, version: { type: "string" }, name: { type: "string" } },
   });
   const [library, url] = positionals;
-  const home = mkdtempSync(join(tmpdir(), "gatemq-browser-"));
-  try {
-    const context = await launch(home, values.ca);
-    await scenario(context, { library, url, version: Number(values.version), name: values.name });
-    await context.close();
-  } finally {
-    rmSync(home, { recursive: true, force: true, maxRetries: 10 });
-  }
+  const place = {
+    library: library === "ours" ? "mqttjs" : library,
+    url,
+    version: Number(values.version),
+    name: values.name,
+  };
+  await withChromium({ ca: values.ca, hosts: { "pages.example": await serve() } }, async (context) => {
+    await scenario(context, await pageOf(context, library, url), place);
+  });
 }
 
 main().then(

@@ -24,8 +24,10 @@ use crate::{broker::Broker, table::Table};
 
 /// At once. They wait for each other's answers most of the time; more than this and two cores are late with them.
 const TRIALS_AT_ONCE: usize = 3;
-/// Pages of this origin may connect: it is where `browser/` has Chromium find its page.
-const CONFIGURATION: &str = "[websocket]\nallowed_origins = [\"http://pages.example\"]\n";
+/// Pages of this origin may connect: it is where `browser/` has Chromium find its page. And every client meets Pings, which
+/// not every one survives.
+const CONFIGURATION: &str =
+    "[websocket]\nallowed_origins = [\"http://pages.example\"]\nping_interval = \"1s\"\n";
 /// Set to write INTEROP.md instead of comparing it.
 const UPDATE: &str = "UPDATE_INTEROP";
 

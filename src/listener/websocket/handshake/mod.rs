@@ -2,6 +2,7 @@
 //! I/O; the answer is for the HTTP service to send. Start at [`upgrade`].
 
 mod origin;
+mod ping;
 #[cfg(test)]
 mod tests;
 
@@ -44,6 +45,8 @@ pub struct Upgrade {
     pub response: Response<()>,
     /// The origin of the page, where it may not connect. See [`refusal`](Self::refusal).
     pub refused_origin: Option<String>,
+    /// The client survives a Ping.
+    pub takes_ping: bool,
 }
 
 /// A request that asks for a WebSocket and gets none.
@@ -154,6 +157,7 @@ pub fn upgrade(request: &Parts, allowed_origins: &[String]) -> Result<Upgrade, R
         subprotocol,
         response,
         refused_origin: origin::refused(&request.headers, host(request), allowed_origins),
+        takes_ping: ping::is_taken(&request.headers),
     })
 }
 

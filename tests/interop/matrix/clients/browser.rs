@@ -1,5 +1,5 @@
-//! JavaScript in Chromium, from a page of another origin: `browser/`. What the broker's own page does is tested with it;
-//! a row for it is one more `Client` here, whose program opens the broker's address instead.
+//! JavaScript in Chromium, from a page of another origin and from the broker's own: `browser/`. What that page itself does
+//! is for the tests of the page.
 
 use tokio::process::Command;
 
@@ -12,6 +12,15 @@ const NO_SOCKETS: Without = Without {
 };
 
 pub(crate) const CLIENTS: &[Client] = &[
+    Client {
+        id: "chromium-ours",
+        name: "MQTT.js 5 in Chromium, our page",
+        project: "https://github.com/mqttjs/MQTT.js",
+        language: "JavaScript, in the broker's page under its policy",
+        installed: Installed::Npm("mqtt"),
+        command: || chromium("ours", "mqtt"),
+        without: &[NO_SOCKETS],
+    },
     Client {
         id: "chromium-mqttjs5",
         name: "MQTT.js 5 in Chromium",
