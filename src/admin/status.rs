@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::{
     Asked,
-    answer::{TEXT, allow_all_origins, body, json, problem, vary, wants_json},
+    answer::{TEXT, allow_all_origins, body, json, preferences, problem, vary, wants_json},
 };
 use crate::{listener::http::Response, telemetry::OpenMetrics};
 
@@ -82,7 +82,18 @@ pub(super) fn status(asked: &Asked<'_>) -> Response {
 /// Everything that is counted.
 pub(super) fn metrics(asked: &Asked<'_>) -> Response {
     let text = asked.endpoints.exposition.encode();
-    body(StatusCode::OK, OpenMetrics::CONTENT_TYPE, text)
+    // A browser would save what it has no name for; who collects metrics does not ask for pages.
+    let is_browser = preferences(&asked.head.headers, &ACCEPT)
+        .iter()
+        .any(|(range, _)| range == "text/html");
+    let content_type = if is_browser {
+        TEXT
+    } else {
+        OpenMetrics::CONTENT_TYPE
+    };
+    let mut response = body(StatusCode::OK, content_type, text);
+    vary(&mut response, ACCEPT);
+    response
 }
 
 /// `3 d 4 h 5 min 6 s`, from the first unit that is not zero on.

@@ -45,8 +45,13 @@ pub(crate) enum Transport {
 impl Broker {
     /// Starts it and returns once both ports accept. `toml` follows the listeners: more tables of the configuration.
     pub(crate) async fn start(toml: &str) -> Self {
+        Self::configured("allow_anonymous = true", toml).await
+    }
+
+    /// The same, with these keys in `[mqtt]`.
+    pub(crate) async fn configured(mqtt: &str, toml: &str) -> Self {
         for _ in 0..ATTEMPTS {
-            let mut broker = Self::make(toml);
+            let mut broker = Self::make(mqtt, toml);
             let accepted = timeout(START_PATIENCE, broker.accepts()).await;
             match accepted {
                 Ok(true) => return broker,
@@ -58,7 +63,7 @@ impl Broker {
         panic!("no free ports in {ATTEMPTS} attempts");
     }
 
-    fn make(toml: &str) -> Self {
+    fn make(mqtt: &str, toml: &str) -> Self {
         let folder = TempDir::new().expect("a folder");
         let (plain, secure) = (free_port(), free_port());
         let configuration = format!(
@@ -70,7 +75,7 @@ tls = false
 bind = "127.0.0.1:{secure}"
 tls = true
 [mqtt]
-allow_anonymous = true
+{mqtt}
 [log]
 format = "json"
 {toml}"#

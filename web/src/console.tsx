@@ -13,6 +13,9 @@ export { Messages } from "./messages";
 export { Publish } from "./publish";
 export { Subscriptions } from "./subscribe";
 
+// Fetched while the broker is there: it is wanted when the broker is not.
+import("./diagnosis").catch(() => undefined);
+
 /** How the connection is, in the head of the page. */
 export function Status() {
   useStore(session);
@@ -74,7 +77,7 @@ export function Connection({ onChange, onNewId }: { onChange: () => void; onNewI
           </button>
         )}
         <button type="button" onClick={() => session.disconnect()} data-testid="disconnect">
-          {t(state.is === "connected" ? "disconnect" : "stop")}
+          {t(state.is === "connected" ? "disconnect" : isWaiting || state.is === "connecting" ? "stop" : "close")}
         </button>
         {state.is !== "refused" && (
           <button type="button" class="quiet" onClick={onChange} data-testid="change">

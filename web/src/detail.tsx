@@ -1,6 +1,6 @@
 /** One message, all of it: properties, and the payload in the form that suits it. */
 
-import { useEffect, useMemo, useState } from "preact/hooks";
+import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { download } from "./export";
 import { locale, size } from "./language";
 import type { Message } from "./log";
@@ -18,6 +18,9 @@ import {
 import { Copy } from "./ui";
 import { words as t } from "./words/console";
 
+/** Pixels of it that say that it is there. */
+const LEAST_SEEN = 120;
+
 const FORMS: Form[] = ["text", "json", "hex", "base64", "image"];
 
 export function Detail({ message, onClose }: { message: Message; onClose: () => void }) {
@@ -26,8 +29,14 @@ export function Detail({ message, onClose }: { message: Message; onClose: () => 
   const [limit, setLimit] = useState(PREVIEW_BYTES);
   const forms = FORMS.filter((one) => one !== "image" || imageType(payload) !== null);
   const save = () => download(fileName(message), "application/octet-stream", [payload]);
+  const box = useRef<HTMLElement>(null);
+  // Where the screen is narrow it is below the list, and whoever has chosen a message would see nothing happen.
+  useEffect(() => {
+    const top = box.current?.getBoundingClientRect().top ?? 0;
+    if (top > innerHeight - LEAST_SEEN) box.current?.scrollIntoView({ block: "nearest" });
+  }, []);
   return (
-    <section class="detail" aria-labelledby="detail-title" data-testid="detail">
+    <section ref={box} class="detail" aria-labelledby="detail-title" data-testid="detail">
       <div class="bar">
         <h3 id="detail-title">{t("detail")}</h3>
         <span class="spring" />
@@ -97,7 +106,7 @@ function Facts({ message }: { message: Message }) {
 /** The day, and the time to the millisecond. */
 function moment(time: number): string {
   return new Intl.DateTimeFormat(locale(), {
-    year: "numeric", month: "2-digit", day: "2-digit",
+    year: "numeric", month: "short", day: "numeric",
     hour: "2-digit", minute: "2-digit", second: "2-digit", fractionalSecondDigits: 3, hourCycle: "h23",
   }).format(time);
 }

@@ -39,7 +39,7 @@ export function Diagnosis({ attempt }: { attempt: Attempt }) {
   if (!module) return null;
   return (
     <div class="diagnosis" data-testid="diagnosis">
-      <h3>{t("why")}</h3>
+      <h2>{t("why")}</h2>
       <ol>
         {module.STAGES.map((stage) => {
           const finding = findings.find((one) => one.stage === stage);

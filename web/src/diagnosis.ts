@@ -77,12 +77,13 @@ async function otherServer({ httpOrigin }: Attempt): Promise<Finding> {
 }
 
 function judgeUpgrade(attempt: Attempt, remembered: Remembered): Finding {
+  const refused = remembered?.find(({ stage, ok }) => (stage === "request" || stage === "upgrade") && !ok);
+  // Before what the browser saw: a page of another origin is let through, so that it can be told that it is refused.
+  if (refused) return fromNote("upgrade", refused);
   if (attempt.opened) return made("upgrade", "ok", t("upgrade-ok"));
   const failed = (text: string, tries: string[]) => made("upgrade", "failed", text, tries);
   if (remembered === undefined) return failed(t("upgrade-stranger"), [t("try-path"), t("try-proxy"), t("try-broker")]);
   if (remembered === null) return failed(t("upgrade-nothing"), [t("try-proxy"), t("try-path"), t("try-local")]);
-  const refused = remembered.find(({ stage, ok }) => (stage === "request" || stage === "upgrade") && !ok);
-  if (refused) return fromNote("upgrade", refused);
   // The broker let it through, and the browser never heard of it.
   return failed(t("upgrade-lost"), [t("try-proxy")]);
 }

@@ -234,9 +234,12 @@ function Row({ message, row, of, isSelected, onSelect }: {
       style={{ transform: `translateY(${row * ROW}px)` }}
       onClick={() => onSelect(message)}
     >
-      <span class="row-head">
-        <time>{clock(message.time)}</time>
+      <span class="line">
         <span class="topic">{message.topic}</span>
+        <time>{clock(message.time)}</time>
+      </span>
+      <span class="line">
+        <span class="payload">{line}</span>
         <span class="tags">
           QoS {message.qos}
           {message.retain && ` · ${t("retained")}`}
@@ -244,7 +247,6 @@ function Row({ message, row, of, isSelected, onSelect }: {
           {` · ${size(message.payload.length)}`}
         </span>
       </span>
-      <span class="payload">{line}</span>
     </div>
   );
 }

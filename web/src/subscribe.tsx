@@ -90,13 +90,15 @@ export function Subscriptions() {
 }
 
 function Row({ subscription }: { subscription: Subscription }) {
-  const { filter, state, code = 0, reason } = subscription;
+  const { filter, code = 0, reason } = subscription;
+  // What was granted held for the connection that there was.
+  const state = session.isConnected || subscription.state === "refused" ? subscription.state : "waiting";
   const result =
     state === "granted"
       ? t("granted", { qos: code })
       : state === "refused"
         ? t("sub-refused", { reason: reasonText(code, reason) })
-        : t("sub-waiting");
+        : t(session.isConnected ? "sub-waiting" : "sub-later");
   return (
     <li data-testid="subscription" data-state={state}>
       <code>{filter}</code>

@@ -307,6 +307,12 @@ fn metrics_are_openmetrics() {
             .body
             .contains("gatemq_sessions{state=\"parked\"} 2\n")
     );
+    // A browser shows them, instead of saving them.
+    let asked = request("GET", "/metrics").header(ACCEPT, "text/html,*/*;q=0.8");
+    let shown = ask(&endpoints(facts()), asked);
+    assert_eq!(shown.header(CONTENT_TYPE), "text/plain; charset=utf-8");
+    assert!(shown.body.ends_with("# EOF\n"));
+    assert_eq!(shown.header(VARY), "accept");
 }
 
 #[test]
