@@ -33,7 +33,7 @@ fn shells_understand_the_completions() {
             .args(["-c", typed])
             .current_dir(folder.path()),
     );
-    assert_eq!(completed.out, "status stop sub\n", "{completed:?}");
+    assert_eq!(completed.out, "status stop snippet sub\n", "{completed:?}");
 }
 
 #[test]
