@@ -1,11 +1,6 @@
 //! `gatemq doctor URL`: why it does not connect, and what to do about it.
 
-use std::{
-    fs::File,
-    io::Read as _,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{path::PathBuf, time::Duration};
 
 use clap::Args;
 use gatemq::{
@@ -16,7 +11,7 @@ use gatemq::{
     listener::tls::CertificateFiles,
 };
 
-use super::{Exit, complain, remote::print_json, say, say_aside};
+use super::{Exit, client::password, complain, remote::print_json, say, say_aside};
 
 /// At the foot of `gatemq doctor --help`.
 pub(super) const AFTER_HELP: &str = "\
@@ -24,9 +19,6 @@ Each finding is a line: ✓ as it should be, ! worth knowing, ✗ why it does no
 A message is published to a random topic below gatemq-doctor/ and received again.
 
 Exit codes: 0 all is well; of the first fault 3 unreachable, 4 refused, 5 timeout; 2 usage, also a file that cannot be used.";
-
-/// The longest password that MQTT can carry.
-const MAX_PASSWORD: u64 = 65_535;
 
 /// What is asked on the command line.
 #[derive(Args, Debug)]
@@ -127,15 +119,16 @@ fn options(arguments: &Arguments) -> Result<Options, Exit> {
         }
     };
     let username = arguments.username.clone().or(target.username.clone());
-    let password = match &arguments.password_file {
-        Some(path) => Some(first_line(path)?),
-        None => {
-            let given = arguments.password.clone().or(target.password.clone());
-            // Not for whoever connects anonymously: the variable may be set for all commands of a shell.
-            let variable = || std::env::var("MQTT_PASSWORD").ok();
-            given.or_else(|| username.as_ref().and_then(|_| variable()))
-        }
-    };
+    let given = arguments.password.clone().or(target.password.clone());
+    let password = password(
+        arguments.password_file.as_deref(),
+        given,
+        username.is_some(),
+    );
+    let password = password.map_err(|error| {
+        say_aside(format_args!("gatemq: {error}"));
+        Exit::Usage
+    })?;
     let files = arguments.cert.clone().zip(arguments.key.clone());
     Ok(Options {
         trust: Trust {
@@ -151,19 +144,4 @@ fn options(arguments: &Arguments) -> Result<Options, Exit> {
         idle: arguments.idle.map(Duration::from_secs),
         target,
     })
-}
-
-fn first_line(path: &Path) -> Result<String, Exit> {
-    let mut text = String::new();
-    let read = File::open(path).and_then(|file| file.take(MAX_PASSWORD).read_to_string(&mut text));
-    match read {
-        Ok(_) => Ok(text.lines().next().unwrap_or_default().to_owned()),
-        Err(error) => {
-            let path = path.display();
-            say_aside(format_args!(
-                "gatemq: --password-file {path}: {error}; expected is a file whose first line is the password"
-            ));
-            Err(Exit::Usage)
-        }
-    }
 }

@@ -4,6 +4,7 @@ mod arguments;
 mod format;
 mod json;
 mod output;
+mod password;
 mod payload;
 mod plan;
 mod properties;
@@ -11,6 +12,7 @@ mod received;
 
 pub(super) use arguments::{ConnectionArguments, qos, seconds};
 pub(super) use output::{Output, OutputArguments};
+pub(super) use password::password;
 pub(super) use payload::{PayloadArguments, lines};
 pub(super) use plan::Plan;
 pub(super) use properties::{Command, join};

@@ -1,7 +1,5 @@
 //! What the flags of a client mean together. Start at [`ConnectionArguments::plan`].
 
-use std::fs;
-
 use gatemq::{
     client::{Carrier, Dial, Target, Trust},
     listener::tls::CertificateFiles,
@@ -19,9 +17,6 @@ const TLS_PORTS: [u16; 3] = [443, 8443, 8883];
 
 /// The largest payload of a will: its length is a two-byte field.
 const MAX_WILL: usize = 65_535;
-
-/// The longest password file that is read.
-const MAX_PASSWORD: u64 = 65_535;
 
 /// What the flags mean together.
 #[derive(Debug)]
@@ -184,26 +179,8 @@ impl ConnectionArguments {
     }
 
     fn password(&self, target: &Target, has_user: bool) -> Result<Option<String>, String> {
-        if let Some(path) = &self.password_file {
-            let failed = |error| format!("--password-file {}: {error}", path.display());
-            let metadata = fs::metadata(path).map_err(failed)?;
-            if metadata.len() > MAX_PASSWORD {
-                return Err(format!(
-                    "--password-file {}: too long for a password",
-                    path.display()
-                ));
-            }
-            let text = fs::read_to_string(path).map_err(failed)?;
-            return Ok(Some(text.lines().next().unwrap_or_default().to_owned()));
-        }
         let given = self.password.clone().or_else(|| target.password.clone());
-        // Not for whoever connects anonymously: the variable may be set for all commands of a shell.
-        let variable = || {
-            has_user
-                .then(|| std::env::var("MQTT_PASSWORD").ok())
-                .flatten()
-        };
-        Ok(given.or_else(variable))
+        super::password(self.password_file.as_deref(), given, has_user)
     }
 
     fn client_id(&self) -> String {
