@@ -221,6 +221,8 @@ impl App {
     /// has left before this returns.
     pub async fn drain(self) {
         self.readiness.draining();
+        // Before the listeners, so that whoever sees one closed sees everything closed.
+        self.broker.close();
         self.front_door.close();
         let within = self.config.lock().drain_timeout;
         let broker = self.broker.clone();

@@ -140,10 +140,15 @@ impl Broker {
         }
     }
 
-    /// Tells every client that the server stops, evenly over the time given but at most a tenth of a second apart, so
-    /// that they do not all come back at once. New clients are refused from the beginning.
-    pub async fn drain(&self, within: Duration) {
+    /// Refuses new clients from now on.
+    pub fn close(&self) {
         self.stopping.cancel();
+    }
+
+    /// Refuses new clients, and tells every client that the server stops, evenly over the time given but at most a
+    /// tenth of a second apart, so that they do not all come back at once.
+    pub async fn drain(&self, within: Duration) {
+        self.close();
         let connected = self.registry.connected();
         let apart = within
             .checked_div(u32::try_from(connected.len()).unwrap_or(u32::MAX))

@@ -58,15 +58,20 @@ pub(super) async fn open<T: Transport>(
         if let Some(limit) = peer.refusal {
             return Err(Refusal::Limit(limit).into());
         }
-        if broker.stopping.is_cancelled() {
-            return Err(Refusal::Stopping.into());
-        }
+        refuse_if_stopping(broker)?;
         accept(link, peer, broker, mailbox, &config, connect).await
     };
     tokio::select! {
         opened = tokio::time::timeout(config.connect_timeout, opening) => opened.unwrap_or(Err(End::ConnectTimeout)),
         () = silent_stop(broker) => Err(End::ShuttingDown),
     }
+}
+
+fn refuse_if_stopping(broker: &Broker) -> Result<(), Refusal> {
+    if broker.stopping.is_cancelled() {
+        return Err(Refusal::Stopping);
+    }
+    Ok(())
 }
 
 /// While the server stops, a connection that has not even said CONNECT is not waited for.
@@ -118,6 +123,8 @@ async fn accept<T: Transport>(
     let mut attachment = Registry::attach(broker, &client_id, mailbox)
         .await
         .ok_or(End::ShuttingDown)?;
+    // Again, now that this connection is among those that are told: no client slips in between.
+    refuse_if_stopping(broker)?;
     let now = now();
     let Identity {
         principal,
