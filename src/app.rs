@@ -24,13 +24,16 @@ use crate::{
     mqtt::Broker,
     router::Router,
     runtimes::{Pulse, Runtimes},
-    storage::{Memory, Storage},
+    storage::{Disk, Memory, Storage},
     sys,
     telemetry::{Metrics, Probes},
 };
 
 /// How long connections may take to end beyond `drain_timeout`, once every one of them has been told.
 const LAST_WORDS: Duration = Duration::from_secs(5);
+
+/// The directory of the store within the data directory.
+pub const STORE: &str = "store";
 
 /// A running broker. Dropped, it stops at once; [`drain`](Self::drain) stops it in order.
 pub struct App {
@@ -276,12 +279,13 @@ impl Builder {
         } = self;
         let started = now();
         let metrics = Arc::new(Metrics::default());
-        let storage = storage.unwrap_or_else(|| Arc::new(Memory::default()));
+        let readiness = Arc::new(Readiness::default());
+        let storage =
+            storage.map_or_else(|| open_storage(&config, &metrics, readiness.clone()), Ok)?;
         let certificates = Certificates::open(config.tls.clone(), metrics.clone())
             .map_err(|errors| Failed(lines(errors.0)))?;
-        let snapshot = storage
-            .load()
-            .map_err(|error| Failed(vec![error.to_string()]))?;
+        let loaded = storage.load();
+        let snapshot = loaded.map_err(|error| Failed::because(error.with_cause()))?;
         let router = Router::new(config.router.clone(), storage.clone(), metrics.clone());
         let authority_is_given = given.is_some();
         let broker = Arc::new(Broker::new(
@@ -293,7 +297,6 @@ impl Builder {
         ));
         broker.restore(snapshot, started);
         let runtimes = Runtimes::start(config.threads).map_err(|error| Failed(vec![error]))?;
-        let readiness = Arc::new(Readiness::default());
         let probes = Arc::new(Probes::default());
         let endpoints = Endpoints::new(
             broker.metrics.clone(),
@@ -351,6 +354,28 @@ impl App {
         self.endpoints.facts.store(Arc::new(facts));
         self.readiness.started();
         Ok(())
+    }
+}
+
+impl Drop for App {
+    fn drop(&mut self) {
+        self.broker.storage.close();
+    }
+}
+
+/// Where sessions and messages are kept, as the configuration says.
+fn open_storage(
+    config: &Config,
+    metrics: &Arc<Metrics>,
+    readiness: Arc<Readiness>,
+) -> Result<Arc<dyn Storage>, Failed> {
+    if config.ephemeral {
+        return Ok(Arc::new(Memory::default()));
+    }
+    let health = Box::new(move |works: bool| readiness.storage_failing(!works));
+    match Disk::open(&config.data_dir.join(STORE), metrics.clone(), health) {
+        Ok(disk) => Ok(Arc::new(disk)),
+        Err(error) => Err(Failed::because(error.with_cause())),
     }
 }
 

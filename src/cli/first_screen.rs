@@ -41,6 +41,13 @@ pub(super) fn print(app: &App, file: Option<&Path>) {
         }),
         allow_anonymous: config.allow_anonymous,
         configured: file.map(|file| file.display().to_string()),
+        stored: (!config.ephemeral).then(|| {
+            let path = &config.data_dir;
+            std::path::absolute(path)
+                .unwrap_or_else(|_| path.clone())
+                .display()
+                .to_string()
+        }),
     };
     say(screen.text());
 }
@@ -67,6 +74,8 @@ struct Screen {
     allow_anonymous: bool,
     /// The configuration file.
     configured: Option<String>,
+    /// Where sessions and messages are kept; `None` is nowhere.
+    stored: Option<String>,
 }
 
 /// One way in of each kind.
@@ -133,6 +142,7 @@ impl Screen {
             ("Devices, TLS", url("mqtts", &self.doors.mqtts)),
             ("Devices, plain", url("mqtt", &self.doors.mqtt)),
             ("CA to trust", self.ca.clone()),
+            ("Kept in", self.stored.clone()),
         ] {
             if let Some(value) = value {
                 text.push_str(&format!("  {label:<15} {value}\n"));
@@ -164,6 +174,10 @@ impl Screen {
         } else {
             "no clients let in, since allow_anonymous is false".to_owned()
         });
+        if self.stored.is_none() {
+            circumstances
+                .push("--ephemeral: a restart forgets all sessions and messages".to_owned());
+        }
         circumstances.join("; ")
     }
 
@@ -303,6 +317,19 @@ mod tests {
         ] {
             assert!(text.contains(expected), "{expected} in {text}");
         }
+    }
+
+    #[test]
+    fn it_says_where_messages_are_kept_or_that_they_are_not() {
+        let listeners = [listener("127.0.0.1:8443", true)];
+        let durable = Screen {
+            stored: Some("/var/lib/gatemq".to_owned()),
+            ..screen(&listeners, None)
+        };
+        assert!(durable.text().contains("Kept in         /var/lib/gatemq\n"));
+        assert!(!durable.text().contains("ephemeral"));
+        let text = screen(&listeners, None).text();
+        assert!(text.contains("--ephemeral: a restart forgets"), "{text}");
     }
 
     #[test]

@@ -12,6 +12,7 @@ mod request;
 mod server;
 mod service;
 mod snippet;
+mod store;
 mod subscribe;
 
 use std::{
@@ -78,6 +79,10 @@ enum Command {
     Status(RemoteArguments),
     /// Stop the running broker in order
     Stop(RemoteArguments),
+    /// Write everything the broker keeps to a file, while it runs or not
+    Backup(store::Arguments),
+    /// Read a backup into an empty data_dir; the broker must not run
+    Restore(store::Arguments),
     /// Print a program that connects, for a library you name
     Snippet(snippet::Arguments),
     /// Say why it does not connect, and what to do about it
@@ -152,6 +157,8 @@ pub(crate) fn run() -> ExitCode {
         Command::Reload(arguments) => remote::reload(&arguments),
         Command::Status(arguments) => remote::status(&arguments),
         Command::Stop(arguments) => remote::stop(&arguments),
+        Command::Backup(arguments) => store::backup(&arguments),
+        Command::Restore(arguments) => store::restore(&arguments),
         Command::Snippet(arguments) => snippet::run(&arguments),
         Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Cert(command) => cert::run(&command),

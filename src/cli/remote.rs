@@ -25,6 +25,11 @@ pub(super) fn stop(arguments: &RemoteArguments) -> Exit {
     ask(arguments, Command::Stop)
 }
 
+/// Lets the running broker write what it keeps to a file.
+pub(super) fn backup(arguments: &RemoteArguments, to: PathBuf) -> Exit {
+    ask(arguments, Command::Backup { to })
+}
+
 fn ask(arguments: &RemoteArguments, command: Command) -> Exit {
     match control::request(&data_dir(arguments), command) {
         Ok(reply) => tell(&reply, arguments.json),
@@ -44,7 +49,7 @@ fn ask(arguments: &RemoteArguments, command: Command) -> Exit {
 
 /// Where the broker is reached: as given, as configured, or, where the configuration cannot be read just now, as it
 /// would be without one. `reload` is what people type after a mistake in it.
-fn data_dir(arguments: &RemoteArguments) -> PathBuf {
+pub(super) fn data_dir(arguments: &RemoteArguments) -> PathBuf {
     if let Some(data_dir) = &arguments.data_dir {
         return data_dir.clone();
     }
@@ -57,7 +62,9 @@ fn tell(reply: &Reply, json: bool) -> Exit {
     let exit = match reply {
         Reply::Rejected { .. } => Exit::Configuration,
         Reply::Error { .. } => Exit::Refused,
-        Reply::Reloaded(_) | Reply::Status(_) | Reply::Stopping { .. } => Exit::Done,
+        Reply::Reloaded(_) | Reply::Status(_) | Reply::Stopping { .. } | Reply::BackedUp { .. } => {
+            Exit::Done
+        }
     };
     if json {
         print_json(reply);
@@ -67,6 +74,7 @@ fn tell(reply: &Reply, json: bool) -> Exit {
         Reply::Reloaded(report) => say(describe(report).trim_end()),
         Reply::Status(status) => say(status.to_string().trim_end()),
         Reply::Stopping { pid } => say(format_args!("The broker (process {pid}) is stopping.")),
+        Reply::BackedUp { rows } => say(format_args!("Backed up: {rows} rows.")),
         Reply::Rejected { errors } => {
             say_aside(errors.join("\n"));
             say_aside("gatemq: nothing was reloaded, the broker goes on as it was");

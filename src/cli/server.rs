@@ -232,6 +232,20 @@ impl Control for Server {
         )
     }
 
+    fn backup(
+        &self,
+        to: PathBuf,
+    ) -> Pin<Box<dyn Future<Output = Result<u64, String>> + Send + '_>> {
+        let app = self.app.lock();
+        let storage = app.as_ref().map(|app| app.broker().storage.clone());
+        Box::pin(async move {
+            let storage = storage.ok_or("the broker is stopping")?;
+            let written = tokio::task::spawn_blocking(move || storage.backup(&to)).await;
+            let written = written.map_err(|error| error.to_string())?;
+            written.map_err(|error| error.with_cause())
+        })
+    }
+
     fn stop(&self) {
         self.stop.notify_one();
     }

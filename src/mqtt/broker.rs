@@ -18,7 +18,7 @@ use crate::{
     auth::Authority,
     message::{ClientId, Message, QoS},
     router::Router,
-    storage::{Change, SessionRecord, Snapshot, Storage},
+    storage::{Change, Presence, Snapshot, Storage, StoredSession, StoredWill},
     telemetry::Metrics,
 };
 
@@ -63,33 +63,29 @@ impl Broker {
     /// Puts back what storage kept. Before the first connection.
     pub fn restore(&self, snapshot: Snapshot, now: Instant) {
         self.router.restore_retained(snapshot.retained);
-        for record in snapshot.sessions {
-            self.restore_session(record, now);
+        self.router.begin_after(snapshot.last_session);
+        for session in snapshot.sessions {
+            self.restore_session(session, now);
         }
     }
 
-    fn restore_session(&self, mut record: SessionRecord, now: Instant) {
-        let queue = self.router.register(record.client_id.clone(), true);
-        for (filter, options) in record.subscriptions.drain(..) {
+    fn restore_session(&self, mut stored: StoredSession, now: Instant) {
+        let record = stored.record.clone();
+        let queue = self.router.restore(record.id, record.client_id.clone());
+        for (filter, options) in stored.subscriptions.drain(..) {
             self.router.restore_subscription(&queue, filter, options);
         }
-        queue.restore(std::mem::take(&mut record.queue));
-        let state = State::restore(queue, self.metrics.clone(), &mut record);
+        let state = State::restore(queue, self.metrics.clone(), stored);
         // A session that was connected when the process ended counts as disconnected from now on.
-        let gone_for = record
-            .disconnected_at
-            .and_then(|at| at.elapsed().ok())
-            .unwrap_or_default();
+        let gone_for = match record.presence {
+            Presence::Connected { .. } => Duration::ZERO,
+            Presence::Away { since, .. } => since.elapsed().unwrap_or_default(),
+        };
         let kept_for = state
             .kept_for()
             .unwrap_or_default()
             .saturating_sub(gone_for);
-        let will = record.will.map(|(message, due)| {
-            (
-                message,
-                now + due.duration_since(SystemTime::now()).unwrap_or_default(),
-            )
-        });
+        let will = record.will.map(|will| restored_will(&will, now));
         self.registry.insert(
             &record.client_id,
             Parked {
@@ -119,13 +115,13 @@ impl Broker {
             self.publish(&brought_forward(will, *due, now), now);
         }
         let queue = parked.state.queue().clone();
-        for delivery in parked.state.unacknowledged_shares() {
-            queue.push_front(delivery);
+        for queued in parked.state.unacknowledged_shares() {
+            queue.push_front(queued);
         }
         self.router.remove(&queue, now);
         if parked.state.is_recorded() {
             self.storage
-                .commit(vec![Change::SessionEnded(queue.client_id().clone())], None);
+                .commit(vec![Change::SessionEnded(queue.id())], None);
         }
     }
 
@@ -171,6 +167,20 @@ impl Broker {
     pub(super) fn assign_client_id() -> ClientId {
         format!("gatemq-{:032x}", rand::random::<u128>()).into()
     }
+}
+
+/// A will as it waits, and when it is due: that of a client that was connected begins to wait now.
+fn restored_will(will: &StoredWill, now: Instant) -> (Arc<Message>, Instant) {
+    let wait = match will.due {
+        Some(due) => due.duration_since(SystemTime::now()).unwrap_or_default(),
+        None => Duration::from_secs(u64::from(will.delay_interval)),
+    };
+    let due = now + wait;
+    let mut message = Message::clone(&will.message);
+    message.expires_at = will
+        .expiry_interval
+        .map(|seconds| due + Duration::from_secs(u64::from(seconds)));
+    (Arc::new(message), due)
 }
 
 /// A will that is published before it is due: its expiry counts from now (MQTT 5, 3.1.3.2.4).

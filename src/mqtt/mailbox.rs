@@ -8,8 +8,14 @@ use std::{
 use futures_util::task::AtomicWaker;
 use parking_lot::Mutex;
 
-use super::packet::PacketId;
-use crate::storage::StorageError;
+use super::{
+    packet::PacketId,
+    session::{Confirmation, SubscribeRefusal},
+};
+use crate::{
+    message::{QoS, TopicFilter},
+    storage::StorageError,
+};
 
 /// One connection's letters: what others want of it, and the answers of storage it waits for.
 #[derive(Debug, Default)]
@@ -21,8 +27,24 @@ pub(crate) struct Mailbox {
     commits: Mutex<Vec<Commit>>,
 }
 
-/// The answer of storage for one publish.
-pub(crate) type Commit = (PacketId, Result<(), StorageError>);
+/// The answer of storage to something that waits for it.
+pub(crate) type Commit = (Awaited, Result<(), StorageError>);
+
+/// What waits for an answer of storage.
+#[derive(Debug)]
+pub(crate) enum Awaited {
+    /// PUBACK or PUBREC.
+    Publish(PacketId),
+    /// A step of QoS 2.
+    Step(Confirmation),
+    /// SUBACK, line by line.
+    Subscribe(PacketId, Vec<Line>),
+    /// UNSUBACK: which filters had been subscribed to.
+    Unsubscribe(PacketId, Vec<bool>),
+}
+
+/// One filter of a SUBSCRIBE, and what has become of it.
+pub(crate) type Line = Result<(TopicFilter, QoS), SubscribeRefusal>;
 
 /// Why a connection is asked to end.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -59,8 +81,8 @@ impl Mailbox {
     }
 
     /// Brings an answer of storage.
-    pub(crate) fn committed(&self, packet_id: PacketId, result: Result<(), StorageError>) {
-        self.commits.lock().push((packet_id, result));
+    pub(crate) fn committed(&self, awaited: Awaited, result: Result<(), StorageError>) {
+        self.commits.lock().push((awaited, result));
         self.has_commits.store(true, Ordering::Release);
         self.waker.wake();
     }

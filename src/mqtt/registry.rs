@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     message::{ClientId, Message},
-    storage::Change,
+    storage::{Change, StoredWill},
 };
 
 /// Shards, so that cores seldom meet at one lock: 64 for a handful of cores.
@@ -348,7 +348,7 @@ impl Attachment {
 
     /// What remains of a session without its connection, `None` where it ends with it.
     fn park(&self, session: Session, now: Instant) -> Option<Parked> {
-        let (mut state, will) = session.into_parts();
+        let (state, will) = session.into_parts();
         let Some(kept_for) = state.kept_for() else {
             let will = will.map(|will| (will.into_message(self.client_id.clone(), now), now));
             self.broker.end_session(
@@ -362,25 +362,28 @@ impl Attachment {
             return None;
         };
         let mut delayed = None;
+        let mut stored_will = None;
         if let Some(will) = will {
             let delay = will.delay();
+            let stored = StoredWill {
+                message: will.to_message(self.client_id.clone()),
+                delay_interval: will.delay_interval,
+                expiry_interval: will.message_expiry_interval,
+                due: Some(SystemTime::now() + delay),
+            };
             let message = will.into_message(self.client_id.clone(), now + delay);
             if delay.is_zero() {
                 self.broker.publish(&message, now);
             } else {
                 delayed = Some((message, now + delay));
+                stored_will = Some(stored);
             }
         }
-        let saved_will = delayed
-            .as_ref()
-            .map(|(message, due)| (message.clone(), SystemTime::now() + (*due - now)));
-        let queue = state.queue().clone();
-        queue.park(|deliveries| {
-            let record = state.to_record(deliveries, Some(SystemTime::now()), saved_will);
-            self.broker
-                .storage
-                .commit(vec![Change::SessionSaved(Box::new(record))], None);
-        });
+        let sent_before = state.queue().park(now);
+        let record = state.away(sent_before, stored_will);
+        self.broker
+            .storage
+            .commit(vec![Change::SessionSaved(Box::new(record))], None);
         Some(Parked {
             state,
             will: delayed,

@@ -2,7 +2,7 @@
 //! nor bytes, nor versions of the protocol. Synchronous: nothing here waits.
 //!
 //! Start at [`Router::publish`]. Lock order: retained messages, subscriptions, a queue, the list of its subscriptions.
-//! Each is held for a few lines, none while anybody is woken or, but for [`Queue::park`], storage is called.
+//! Each is held for a few lines, none while anybody is woken or storage is called.
 
 mod config;
 mod publish;
@@ -14,9 +14,16 @@ mod subscriptions;
 mod tests;
 
 pub use config::{Config, QueueConfig, WhenFull};
-pub use queue::Queue;
+pub use queue::{Queue, Queued, Spilled};
 
-use std::{num::NonZeroU32, sync::Arc, time::Instant};
+use std::{
+    num::NonZeroU32,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Instant,
+};
 
 use arc_swap::ArcSwap;
 use parking_lot::RwLock;
@@ -28,7 +35,7 @@ use self::{
 };
 use crate::{
     message::{ClientId, Message, QoS, TopicFilter},
-    storage::{Change, Receipt, Storage},
+    storage::{Change, Receipt, SessionId, Storage},
     telemetry::Metrics,
 };
 
@@ -103,6 +110,7 @@ pub struct TooManySubscriptions {
 /// Topic names to subscribers, and what is kept for them.
 pub struct Router {
     core: Arc<Core>,
+    next_session: AtomicU64,
 }
 
 /// What queues refer to weakly: subscriptions refer to them.
@@ -134,6 +142,7 @@ impl Router {
                 storage,
                 subscriptions: RwLock::new(Subscriptions::new()),
             }),
+            next_session: AtomicU64::new(1),
         }
     }
 
@@ -153,9 +162,27 @@ impl Router {
     /// Begins a session: a queue without subscriptions, not connected yet. `kept`: changes are reported to storage.
     #[must_use]
     pub fn register(&self, client_id: ClientId, kept: bool) -> Arc<Queue> {
+        let id = SessionId(self.next_session.fetch_add(1, Ordering::Relaxed));
+        self.new_queue(id, client_id, kept)
+    }
+
+    /// Goes on with a session that storage kept.
+    #[must_use]
+    pub fn restore(&self, id: SessionId, client_id: ClientId) -> Arc<Queue> {
+        self.begin_after(id);
+        self.new_queue(id, client_id, true)
+    }
+
+    /// New sessions get numbers that storage does not know.
+    pub fn begin_after(&self, last: SessionId) {
+        self.next_session
+            .fetch_max(last.0.saturating_add(1), Ordering::Relaxed);
+    }
+
+    fn new_queue(&self, id: SessionId, client_id: ClientId, kept: bool) -> Arc<Queue> {
         let environment = self.core.environment.clone();
         let router = Arc::downgrade(&self.core);
-        Arc::new(Queue::new(client_id, kept, environment, router))
+        Arc::new_cyclic(|this| Queue::new(id, client_id, kept, environment, router, this.clone()))
     }
 
     /// Ends a session: its subscriptions go; shared messages it has not been sent go to other members of their group.
@@ -233,8 +260,7 @@ impl Router {
             subscriptions.insert(&filter, queue, options);
         }
         if queue.is_kept() {
-            let client_id = queue.client_id().clone();
-            changes.push(Change::Subscribed(client_id, filter, options));
+            changes.push(Change::Subscribed(queue.id(), filter, options));
         }
         self.core.commit(changes, None);
         Ok(())
@@ -272,7 +298,7 @@ impl Router {
         self.core.subscriptions.write().remove(filter, queue);
         self.count_subscription(filter, -1);
         if queue.is_kept() {
-            let change = Change::Unsubscribed(queue.client_id().clone(), filter.clone());
+            let change = Change::Unsubscribed(queue.id(), filter.clone());
             self.core.commit(vec![change], None);
         }
         true
@@ -286,7 +312,19 @@ impl Router {
         now: Instant,
         receipt: impl FnOnce() -> Receipt,
     ) -> Published {
-        self.core.publish(message, now, receipt)
+        self.core.publish(message, None, now, receipt)
+    }
+
+    /// The same for a QoS 2 message of a session that is kept: that its identifier was `received` is stored with the
+    /// message, all or nothing.
+    pub fn publish_once(
+        &self,
+        message: &Arc<Message>,
+        received: Change,
+        now: Instant,
+        receipt: impl FnOnce() -> Receipt,
+    ) -> Published {
+        self.core.publish(message, Some(received), now, receipt)
     }
 
     fn count_subscription(&self, filter: &TopicFilter, amount: i64) {

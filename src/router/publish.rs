@@ -1,12 +1,16 @@
 //! The fan-out of one message. Start at [`Core::publish`].
 
-use std::{cell::Cell, sync::Arc, time::Instant};
+use std::{
+    cell::{Cell, RefCell},
+    sync::Arc,
+    time::Instant,
+};
 
 use smallvec::SmallVec;
 
 use super::{
-    Config, Core, Delivery, Published, Queue,
-    queue::Standing,
+    Config, Core, Delivery, Published, Queue, Queued,
+    queue::{Gate, Route, Standing},
     shared::Chosen,
     subscriptions::{Subscriber, Subscribers},
 };
@@ -44,6 +48,7 @@ impl Core {
     pub(super) fn publish(
         &self,
         message: &Arc<Message>,
+        received: Option<Change>,
         now: Instant,
         receipt: impl FnOnce() -> Receipt,
     ) -> Published {
@@ -64,23 +69,45 @@ impl Core {
             };
         }
         let size = message.footprint();
+        let gate = Arc::new(Gate::default());
+        let route = Route {
+            config: &config,
+            now: Some(now),
+            gate: gate.clone(),
+            spilled: RefCell::default(),
+        };
         let mut found = self.find(message, size, &config);
         let has_local = found.has_local;
         let mut matched = found.chosen.len();
         for (queue, delivery) in found.chosen.drain(..) {
-            let now = Some(now);
-            if let Err(delivery) = queue.push(delivery, size, now, &config, &mut changes) {
+            if let Err(delivery) = queue.push(delivery, size, &route, &mut changes) {
                 let all = Standing::Absent;
-                self.hand_over(&queue, delivery, all, now, &config, &mut changes);
+                self.hand_over(&queue, delivery, all, &route, &mut changes);
             }
         }
-        matched += deliver(found, message, size, now, &config, &mut changes);
+        matched += deliver(found, message, size, &route, &mut changes);
         if matched == 0 {
             self.count_unmatched(message, has_local);
         }
         // Only who is told waits; that something was forgotten need not be waited for.
         let is_awaited = message.qos > QoS::AtMostOnce && changes.iter().any(is_owed);
-        self.commit(changes, is_awaited.then(receipt));
+        if !is_awaited {
+            gate.settle(true);
+            self.commit(changes, None);
+        } else {
+            changes.extend(received);
+            let receipt = receipt();
+            self.commit(
+                changes,
+                Some(Box::new(move |result| {
+                    gate.settle(result.is_ok());
+                    receipt(result);
+                })),
+            );
+        }
+        for (queue, place) in route.spilled.take() {
+            queue.told(place);
+        }
         Published {
             matched,
             receipt_pending: is_awaited,
@@ -124,33 +151,55 @@ impl Core {
     }
 
     /// What a member that goes was not sent, offered to those that are connected and have room; the rest comes back.
-    pub(super) fn hand_over_unsent(
-        &self,
-        from: &Queue,
-        unsent: Vec<(u64, Delivery)>,
-    ) -> Vec<(u64, Delivery)> {
+    pub(super) fn hand_over_unsent(&self, from: &Queue, unsent: Vec<Queued>) -> Vec<Queued> {
         let config = self.environment.config.load();
-        // Nobody who is connected has anything to report.
+        let route = Route {
+            config: &config,
+            now: None,
+            gate: Arc::default(),
+            spilled: RefCell::default(),
+        };
         let mut changes = Vec::new();
         let mut left = Vec::new();
-        for (place, delivery) in unsent {
-            let ready = Standing::Ready;
-            let refused = self.hand_over(from, delivery, ready, None, &config, &mut changes);
-            left.extend(refused.map(|delivery| (place, delivery)));
+        for Queued { place, delivery } in unsent {
+            let (ready, qos) = (Standing::Ready, delivery.qos);
+            let refused = self.hand_over(from, delivery, ready, &route, &mut changes);
+            if let Some(delivery) = refused {
+                left.push(Queued { place, delivery });
+            } else if from.is_kept() && qos > QoS::AtMostOnce {
+                changes.push(Change::MessageDropped(from.id(), place));
+            }
         }
-        self.commit(changes, None);
+        self.commit_held(changes, route.gate);
         left
+    }
+
+    /// Tells storage what has changed; what is held back by the gate goes on when that is kept.
+    pub(super) fn commit_held(&self, changes: Vec<Change>, gate: Arc<Gate>) {
+        if changes.iter().any(is_exactly_once) {
+            let receipt: Receipt = Box::new(move |result| gate.settle(result.is_ok()));
+            self.commit(changes, Some(receipt));
+        } else {
+            gate.settle(true);
+            self.commit(changes, None);
+        }
     }
 
     /// What a session that has ended was not sent: what came by a shared subscription goes to whom it can.
     pub(super) fn hand_over_all(&self, from: &Queue, unsent: Vec<Delivery>, now: Instant) {
         let config = self.environment.config.load();
+        let route = Route {
+            config: &config,
+            now: Some(now),
+            gate: Arc::default(),
+            spilled: RefCell::default(),
+        };
         let mut changes = Vec::new();
         for delivery in unsent {
             let all = Standing::Absent;
-            self.hand_over(from, delivery, all, Some(now), &config, &mut changes);
+            self.hand_over(from, delivery, all, &route, &mut changes);
         }
-        self.commit(changes, None);
+        self.commit_held(changes, route.gate);
     }
 
     /// Tells storage what has changed.
@@ -188,8 +237,7 @@ impl Core {
         from: &Queue,
         mut delivery: Delivery,
         fit: Standing,
-        now: Option<Instant>,
-        config: &Config,
+        route: &Route<'_>,
         changes: &mut Vec<Change>,
     ) -> Option<Delivery> {
         loop {
@@ -198,14 +246,14 @@ impl Core {
                 let subscriptions = self.subscriptions.read();
                 delivery.share.as_ref().and_then(|filter| {
                     let group = subscriptions.of(filter)?.group(filter)?;
-                    group.choose(&delivery.message, size, config, Some(from), fit)
+                    group.choose(&delivery.message, size, route.config, Some(from), fit)
                 })
             };
             let Some((queue, chosen)) = chosen else {
                 return Some(delivery);
             };
             // A member that has ended meanwhile is no longer among the subscriptions: the next look finds another.
-            delivery = queue.push(chosen, size, now, config, changes).err()?;
+            delivery = queue.push(chosen, size, route, changes).err()?;
         }
     }
 }
@@ -215,8 +263,7 @@ fn deliver(
     found: Matched,
     message: &Arc<Message>,
     size: usize,
-    now: Instant,
-    config: &Config,
+    route: &Route<'_>,
     changes: &mut Vec<Change>,
 ) -> usize {
     let Matched {
@@ -251,7 +298,7 @@ fn deliver(
         };
         matched += 1;
         // A session that has ended meanwhile wants nothing any more.
-        let _ = queue.push(delivery, size, Some(now), config, changes);
+        let _ = queue.push(delivery, size, route, changes);
     }
     drop(rest);
     if subscribers.capacity() <= SPARE {
@@ -274,8 +321,16 @@ fn retained_change(change: &Change) -> Option<Told> {
         | Change::Subscribed(..)
         | Change::Unsubscribed(..)
         | Change::MessageQueued(..)
-        | Change::MessageDropped(..) => None,
+        | Change::MessageReleased(..)
+        | Change::MessageDropped(..)
+        | Change::Received(..)
+        | Change::ReceivedReleased(..) => None,
     }
+}
+
+/// Whether a delivery waits for it.
+fn is_exactly_once(change: &Change) -> bool {
+    matches!(change, Change::MessageQueued(_, _, delivery) if delivery.qos == QoS::ExactlyOnce)
 }
 
 /// Whether losing it would break what an acknowledgement promises.

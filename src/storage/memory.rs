@@ -2,15 +2,19 @@
 //! the storage of the first.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    num::NonZeroU16,
     sync::Arc,
 };
 
 use parking_lot::Mutex;
 
-use super::{Change, Receipt, SessionRecord, Snapshot, Storage, StorageError};
+use super::{
+    Answer, Change, Receipt, SessionId, SessionRecord, Snapshot, Storage, StorageError,
+    StoredSession,
+};
 use crate::{
-    message::{ClientId, Message, TopicFilter, TopicName},
+    message::{Message, TopicFilter, TopicName},
     router::{Delivery, SubscriptionOptions},
 };
 
@@ -23,15 +27,19 @@ pub struct Memory {
 #[derive(Debug, Default)]
 struct Kept {
     retained: HashMap<TopicName, Arc<Message>>,
-    sessions: HashMap<ClientId, Session>,
+    sessions: HashMap<SessionId, Session>,
+    last_session: SessionId,
 }
 
-/// A record, with what changes one by one outside of it.
 #[derive(Debug)]
 struct Session {
     record: SessionRecord,
     subscriptions: HashMap<TopicFilter, SubscriptionOptions>,
-    queue: BTreeMap<u64, Delivery>,
+    /// `None` where the message was released.
+    queue: BTreeMap<u64, Option<Delivery>>,
+    /// Places given up before they were taken.
+    given_up: HashSet<u64>,
+    received: BTreeSet<NonZeroU16>,
 }
 
 impl Storage for Memory {
@@ -39,7 +47,8 @@ impl Storage for Memory {
         let kept = self.kept.lock();
         Ok(Snapshot {
             retained: kept.retained.values().cloned().collect(),
-            sessions: kept.sessions.values().map(Session::to_record).collect(),
+            sessions: kept.sessions.values().map(Session::to_stored).collect(),
+            last_session: kept.last_session,
         })
     }
 
@@ -53,34 +62,51 @@ impl Storage for Memory {
             receipt(Ok(()));
         }
     }
+
+    fn read(&self, id: SessionId, from: u64, most: usize, answer: Answer) {
+        let found = {
+            let kept = self.kept.lock();
+            let queue = kept.sessions.get(&id).map(|session| &session.queue);
+            let rest = queue.into_iter().flat_map(|queue| queue.range(from..));
+            rest.filter_map(|(place, delivery)| Some((*place, delivery.clone()?)))
+                .take(most)
+                .collect()
+        };
+        answer(Ok(found));
+    }
 }
 
 impl Session {
-    fn new(mut record: SessionRecord) -> Self {
-        let subscriptions = std::mem::take(&mut record.subscriptions)
-            .into_iter()
-            .collect();
-        let queue = std::mem::take(&mut record.queue).into_iter().collect();
+    fn new(record: SessionRecord) -> Self {
         Self {
             record,
-            subscriptions,
-            queue,
+            subscriptions: HashMap::new(),
+            queue: BTreeMap::new(),
+            given_up: HashSet::new(),
+            received: BTreeSet::new(),
         }
     }
 
-    fn to_record(&self) -> SessionRecord {
-        let mut record = self.record.clone();
-        record.subscriptions = self
-            .subscriptions
-            .iter()
-            .map(|(filter, options)| (filter.clone(), *options))
-            .collect();
-        record.queue = self
-            .queue
-            .iter()
-            .map(|(place, delivery)| (*place, delivery.clone()))
-            .collect();
-        record
+    fn to_stored(&self) -> StoredSession {
+        let mut stored = StoredSession {
+            record: self.record.clone(),
+            subscriptions: self
+                .subscriptions
+                .iter()
+                .map(|(filter, options)| (filter.clone(), *options))
+                .collect(),
+            queue: Vec::new(),
+            unread: None,
+            released: Vec::new(),
+            received: self.received.iter().copied().collect(),
+        };
+        for (place, delivery) in &self.queue {
+            match delivery {
+                Some(delivery) => stored.queue.push((*place, delivery.clone())),
+                None => stored.released.push(*place),
+            }
+        }
+        stored
     }
 }
 
@@ -93,33 +119,49 @@ impl Kept {
             Change::RetainedCleared(topic) => {
                 self.retained.remove(&topic);
             }
-            Change::SessionSaved(record) => {
-                self.sessions
-                    .insert(record.client_id.clone(), Session::new(*record));
-            }
-            Change::SessionEnded(client_id) => {
-                self.sessions.remove(&client_id);
-            }
-            Change::Subscribed(client_id, filter, options) => {
-                if let Some(session) = self.sessions.get_mut(&client_id) {
-                    session.subscriptions.insert(filter, options);
+            Change::SessionSaved(record) => match self.sessions.get_mut(&record.id) {
+                Some(session) => session.record = *record,
+                None => {
+                    self.last_session = self.last_session.max(record.id);
+                    self.sessions.insert(record.id, Session::new(*record));
                 }
+            },
+            Change::SessionEnded(id) => {
+                self.sessions.remove(&id);
             }
-            Change::Unsubscribed(client_id, filter) => {
-                if let Some(session) = self.sessions.get_mut(&client_id) {
-                    session.subscriptions.remove(&filter);
+            Change::Subscribed(id, filter, options) => self.with(id, |session| {
+                session.subscriptions.insert(filter, options);
+            }),
+            Change::Unsubscribed(id, filter) => self.with(id, |session| {
+                session.subscriptions.remove(&filter);
+            }),
+            Change::MessageQueued(id, place, delivery) => self.with(id, |session| {
+                if !session.given_up.remove(&place) {
+                    session.queue.insert(place, Some(delivery));
                 }
-            }
-            Change::MessageQueued(client_id, place, delivery) => {
-                if let Some(session) = self.sessions.get_mut(&client_id) {
-                    session.queue.insert(place, delivery);
+            }),
+            Change::MessageReleased(id, place) => self.with(id, |session| {
+                if let Some(delivery) = session.queue.get_mut(&place) {
+                    *delivery = None;
                 }
-            }
-            Change::MessageDropped(client_id, place) => {
-                if let Some(session) = self.sessions.get_mut(&client_id) {
-                    session.queue.remove(&place);
+            }),
+            Change::MessageDropped(id, place) => self.with(id, |session| {
+                if session.queue.remove(&place).is_none() {
+                    session.given_up.insert(place);
                 }
-            }
+            }),
+            Change::Received(id, packet_id) => self.with(id, |session| {
+                session.received.insert(packet_id);
+            }),
+            Change::ReceivedReleased(id, packet_id) => self.with(id, |session| {
+                session.received.remove(&packet_id);
+            }),
+        }
+    }
+
+    fn with(&mut self, id: SessionId, change: impl FnOnce(&mut Session)) {
+        if let Some(session) = self.sessions.get_mut(&id) {
+            change(session);
         }
     }
 }

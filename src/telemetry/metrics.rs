@@ -93,6 +93,22 @@ pub struct Metrics {
     pub queued_messages: Gauge,
     /// Bytes waiting in queues or, above QoS 0, for their acknowledgement; by footprint.
     pub queued_bytes: Gauge,
+
+    // Storage.
+    /// Commits to the store.
+    pub store_commits: Counter,
+    /// Times that the store waited for its disk.
+    pub store_syncs: Counter,
+    /// From the begin of a commit to its being on the disk, or with the system where nobody waits for it.
+    pub store_commit_latency: Histogram,
+    /// 1 while the store cannot be written.
+    pub store_failing: Gauge,
+    /// Times that the store began to fail.
+    pub store_failures: Counter,
+    /// Bytes that the store takes on its disk.
+    pub store_disk_bytes: Gauge,
+    /// Stored values that could not be read.
+    pub store_corrupt: Gauge,
     /// Messages not delivered, by reason.
     pub messages_dropped: [Counter; DropReason::ALL.len()],
 }

@@ -4,6 +4,7 @@
 //! of Paho Java begin with in [`paho_java`].
 
 mod broker;
+mod crash;
 mod mosquitto;
 mod paho_java;
 mod program;

@@ -249,7 +249,8 @@ pub fn config(folder: &Path, toml: &str) -> Config {
     std::fs::write(&file, text).expect("a configuration file");
     let overrides = Overrides {
         port: None,
-        ephemeral: true,
+        // `tests/run durability` runs all of them on the disk.
+        ephemeral: std::env::var_os("TEST_ON_DISK").is_none(),
         verbose: 0,
     };
     match Config::load(Some(&file), std::iter::empty(), &overrides) {

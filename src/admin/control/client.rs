@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Command, PathTooLong, RELOAD_TIMEOUT, Reply, socket_path};
+use super::{BACKUP_TIMEOUT, Command, PathTooLong, RELOAD_TIMEOUT, Reply, socket_path};
 
 /// For an answer that needs no work, and on top of a reload's own time.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -54,17 +54,22 @@ pub enum Unreachable {
 ///
 /// # Errors
 /// It cannot be asked, or does not answer in time.
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "a request is made to be sent"
+)]
 pub fn request(data_dir: &Path, command: Command) -> Result<Reply, Unreachable> {
     let patience = match command {
         Command::Reload => RELOAD_TIMEOUT + PATIENCE,
+        Command::Backup { .. } => BACKUP_TIMEOUT + PATIENCE,
         Command::Status | Command::Stop => PATIENCE,
     };
-    request_within(data_dir, command, patience)
+    request_within(data_dir, &command, patience)
 }
 
 pub(super) fn request_within(
     data_dir: &Path,
-    command: Command,
+    command: &Command,
     patience: Duration,
 ) -> Result<Reply, Unreachable> {
     let socket = socket_path(data_dir).map_err(Unreachable::PathTooLong)?;
@@ -77,11 +82,11 @@ pub(super) fn request_within(
     serde_json::from_slice(&line).map_err(|source| Unreachable::NotUnderstood { source })
 }
 
-fn exchange(socket: &Path, command: Command, patience: Duration) -> io::Result<Vec<u8>> {
+fn exchange(socket: &Path, command: &Command, patience: Duration) -> io::Result<Vec<u8>> {
     let mut stream = UnixStream::connect(socket)?;
     stream.set_read_timeout(Some(patience))?;
     stream.set_write_timeout(Some(patience))?;
-    let mut line = serde_json::to_vec(&command)?;
+    let mut line = serde_json::to_vec(command)?;
     line.push(b'\n');
     match stream.write_all(&line) {
         // Refused before it was read: the answer says why.

@@ -30,6 +30,9 @@ const MAX_SOCKET_PATH: usize = 107;
 /// The longest a reload may take: certificates, CRLs and sockets, none of them over a network.
 const RELOAD_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// The longest a backup may take: at 100 MB a second, 360 GB.
+const BACKUP_TIMEOUT: Duration = Duration::from_secs(3600);
+
 /// What the broker does when it is asked.
 pub trait Control: Send + Sync {
     /// Reads the configuration and the certificates again, all or nothing.
@@ -38,12 +41,16 @@ pub trait Control: Send + Sync {
     /// How it is.
     fn status(&self) -> Status;
 
+    /// Writes what it keeps to a file: how many rows, or why not.
+    fn backup(&self, to: PathBuf)
+    -> Pin<Box<dyn Future<Output = Result<u64, String>> + Send + '_>>;
+
     /// Begins to stop, and returns at once.
     fn stop(&self);
 }
 
 /// What is asked of a broker.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(tag = "command", rename_all = "snake_case")]
 pub enum Command {
     /// Read configuration and certificates again.
@@ -52,6 +59,11 @@ pub enum Command {
     Status,
     /// Stop in order.
     Stop,
+    /// Write what is kept to a file.
+    Backup {
+        /// Which one, from the root.
+        to: PathBuf,
+    },
 }
 
 /// What a broker answers.
@@ -71,6 +83,11 @@ pub enum Reply {
     Stopping {
         /// Its process, which will end.
         pid: u32,
+    },
+    /// The backup is written.
+    BackedUp {
+        /// How many rows it has.
+        rows: u64,
     },
     /// The request cannot be answered.
     Error {

@@ -15,14 +15,14 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use super::{Command, Control, RELOAD_TIMEOUT, Reply, socket_path};
+use super::{BACKUP_TIMEOUT, Command, Control, RELOAD_TIMEOUT, Reply, socket_path};
 use crate::admin::DataDir;
 
 /// Clients served at once; more wait for their turn. A person and a script or two.
 const MAX_CLIENTS: usize = 8;
 
-/// The longest request taken, in bytes; the longest there is has 21.
-const MAX_REQUEST: u64 = 1024;
+/// The longest request taken, in bytes: the path of a backup, which has 4096 at most, written as JSON.
+const MAX_REQUEST: u64 = 16 * 1024;
 
 /// For the rest of a request whose client is slow, for the next one, and for taking an answer.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -83,10 +83,11 @@ async fn converse(stream: UnixStream, control: Arc<dyn Control>) {
         };
         // Reloading and stopping are told by who does it.
         tracing::debug!(code = "control.request", command = ?command, "local control");
+        let is_stop = command == Command::Stop;
         let reply = carry_out(command, &*control).await;
         let sent = send(&mut stream, &reply).await;
         // After the answer, which would otherwise race with the end of the process.
-        if command == Command::Stop {
+        if is_stop {
             control.stop();
         }
         if sent.is_err() {
@@ -126,6 +127,13 @@ async fn carry_out(command: Command, control: &dyn Control) -> Reply {
         Command::Status => Reply::Status(Box::new(control.status())),
         Command::Stop => Reply::Stopping {
             pid: std::process::id(),
+        },
+        Command::Backup { to } => match timeout(BACKUP_TIMEOUT, control.backup(to)).await {
+            Ok(Ok(rows)) => Reply::BackedUp { rows },
+            Ok(Err(message)) => Reply::Error { message },
+            Err(_) => Reply::Error {
+                message: format!("the backup took longer than {} s", BACKUP_TIMEOUT.as_secs()),
+            },
         },
     }
 }

@@ -45,6 +45,17 @@ impl Control for Fake {
         }
     }
 
+    fn backup(
+        &self,
+        to: PathBuf,
+    ) -> Pin<Box<dyn Future<Output = Result<u64, String>> + Send + '_>> {
+        Box::pin(std::future::ready(if to.is_absolute() {
+            Ok(3)
+        } else {
+            Err("where?".to_owned())
+        }))
+    }
+
     fn stop(&self) {
         self.stopped.store(true, Ordering::SeqCst);
     }
@@ -97,6 +108,10 @@ fn each_command_has_its_answer() {
         assert_eq!(report.changed, ["certificate of a.example"]);
         assert!(!seen.stopped.load(Ordering::SeqCst));
         let pid = std::process::id();
+        let backup = |to: &str| request(data_dir, Command::Backup { to: to.into() }).unwrap();
+        assert_eq!(backup("/b"), Reply::BackedUp { rows: 3 });
+        let message = "where?".to_owned();
+        assert_eq!(backup("b"), Reply::Error { message });
         assert_eq!(
             request(data_dir, Command::Stop).unwrap(),
             Reply::Stopping { pid }
@@ -163,14 +178,14 @@ fn a_request_has_a_limit() {
             line.push(b'\n');
             line
         };
-        let within = raw(data_dir, &padded(1024));
+        let within = raw(data_dir, &padded(16 * 1024));
         assert!(within.starts_with("{\"reply\":\"status\""), "{within}");
         let mut stream = UnixStream::connect(data_dir.join(SOCKET)).unwrap();
-        stream.write_all(&padded(1025)).unwrap();
+        stream.write_all(&padded(16 * 1024 + 1)).unwrap();
         let mut answer = [0; 64];
         let length = stream.read(&mut answer).unwrap();
         let answer = String::from_utf8_lossy(&answer[..length]);
-        assert!(answer.contains("at most 1024 bytes"), "{answer}");
+        assert!(answer.contains("at most 16384 bytes"), "{answer}");
     });
 }
 
@@ -218,7 +233,7 @@ fn a_broker_that_does_not_answer_is_given_up() {
     let parent = TempDir::new().unwrap();
     let _listener = UnixListener::bind(parent.path().join(SOCKET)).unwrap();
     let patience = Duration::from_millis(20);
-    let error = request_within(parent.path(), Command::Status, patience).unwrap_err();
+    let error = request_within(parent.path(), &Command::Status, patience).unwrap_err();
     assert!(matches!(error, Unreachable::TimedOut { .. }), "{error:?}");
 }
 

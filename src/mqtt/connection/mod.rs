@@ -1,11 +1,12 @@
 //! The loop of one client: transport ↔ codec ↔ session ↔ router. Decides nothing about packets; that is the session's.
 //!
-//! Start at [`serve`]. `opening` is the way from CONNECT to CONNACK, `link` a transport with its codec, `end` the
+//! Start at [`serve`]. `opening` is the way from CONNECT to CONNACK, `storing` what storage answers, `link` a transport with its codec, `end` the
 //! reasons a connection may end for and what the client is told then.
 
 mod end;
 mod link;
 mod opening;
+mod storing;
 
 use std::{
     future::{Future, poll_fn},
@@ -21,15 +22,14 @@ use tokio::time::Sleep;
 use self::{end::End, link::Link};
 use super::{
     Broker,
-    mailbox::{Commit, Mailbox},
-    packet::{Packet, PacketId},
+    mailbox::{Awaited, Mailbox},
+    packet::Packet,
     registry::{Attachment, Held},
-    session::{Action, Outcome, Session, SubscribeRefusal},
+    session::{Action, Session},
     transport::{Peer, Transport},
 };
 use crate::{
-    message::Message,
-    router::Delivery,
+    router::Queued,
     telemetry::{ConnectionKey, DropReason, Metrics, Stage},
 };
 
@@ -122,6 +122,7 @@ async fn run<T: Transport>(
         mailbox,
         broker,
         is_sending: false,
+        subscribing: 0,
     };
     let deadline = client.session.next_deadline().map(Into::into);
     let mut timer = pin!(tokio::time::sleep_until(
@@ -142,12 +143,14 @@ struct Client<'a, T> {
     broker: &'a Arc<Broker>,
     /// The transport has taken bytes and not yet said that they are out.
     is_sending: bool,
+    /// SUBACKs that wait for storage: what a subscription brings comes after its SUBACK.
+    subscribing: usize,
 }
 
 /// What a connection waits for.
 enum Event {
     Received(Bytes),
-    Delivery(Delivery),
+    Delivery(Queued),
     Sent,
     Letter,
     Deadline,
@@ -161,11 +164,10 @@ impl<T: Transport> Client<'_, T> {
             self.take_last_packets(now).await?;
             return Err(request.into());
         }
-        for commit in self.mailbox.take_commits() {
-            self.committed(commit, now);
-        }
-        self.carry_out(now)?;
+        self.take_commits(now)?;
         let has_more = self.take_packets(now)?;
+        // Storage may have answered already: an acknowledgement comes before what it leads to.
+        self.take_commits(now)?;
         self.take_deliveries(now)?;
         if has_more {
             // The packets that remain wait for the other connections of this core, not for the network.
@@ -233,9 +235,16 @@ impl<T: Transport> Client<'_, T> {
         Ok(true)
     }
 
+    fn take_commits(&mut self, now: Instant) -> Result<(), End> {
+        for commit in self.mailbox.take_commits() {
+            self.committed(commit, now);
+        }
+        self.carry_out(now)
+    }
+
     /// Takes what is queued, as much as one write may carry.
     fn take_deliveries(&mut self, now: Instant) -> Result<(), End> {
-        while self.has_room() {
+        while self.has_room() && self.subscribing == 0 {
             let Some(delivery) = self.session.queue().pop(self.session.window_is_open(), now)
             else {
                 break;
@@ -280,10 +289,11 @@ impl<T: Transport> Client<'_, T> {
             });
         }
         self.session.queue().register_waker(cx);
-        if let Some(delivery) = self
-            .session
-            .queue()
-            .pop(self.session.window_is_open(), now())
+        if self.subscribing == 0
+            && let Some(delivery) = self
+                .session
+                .queue()
+                .pop(self.session.window_is_open(), now())
         {
             return Poll::Ready(Ok(Event::Delivery(delivery)));
         }
@@ -317,28 +327,10 @@ impl<T: Transport> Client<'_, T> {
             match action {
                 Action::Send(packet) => self.send(&packet, now),
                 Action::Publish(message, packet_id) => self.publish(&message, packet_id, now),
-                Action::Subscribe(packet_id, lines) => {
-                    let router = &self.broker.router;
-                    let subscribe = |line: Result<super::packet::Subscription, _>| {
-                        let line = line.map_err(SubscribeRefusal::Denied)?;
-                        router
-                            .subscribe(self.session.queue(), line.topic_filter, line.options, now)
-                            .map_err(SubscribeRefusal::TooMany)?;
-                        Ok(line.options.qos)
-                    };
-                    let lines: Vec<_> = lines.into_iter().map(subscribe).collect();
-                    self.session.subscribed(packet_id, &lines);
-                }
-                Action::Unsubscribe(packet_id, filters) => {
-                    let queue = self.session.queue().clone();
-                    let router = &self.broker.router;
-                    self.session.unsubscribed(
-                        packet_id,
-                        filters
-                            .iter()
-                            .map(|filter| router.unsubscribe(&queue, filter)),
-                    );
-                }
+                Action::Subscribe(packet_id, lines) => self.subscribe(packet_id, lines, now),
+                Action::Unsubscribe(packet_id, filters) => self.unsubscribe(packet_id, &filters),
+                Action::Keep(changes, then) => self.commit(changes, Awaited::Step(then)),
+                Action::Forget(change) => self.broker.storage.commit(vec![change], None),
                 Action::PublishDenied => self.broker.metrics.publish_denied.increment(),
                 Action::Acknowledged(after) => self.broker.metrics.publish_latency.observe(after),
                 Action::End(reason_code) => return Err(End::Disconnected(reason_code)),
@@ -346,22 +338,6 @@ impl<T: Transport> Client<'_, T> {
             }
         }
         Ok(())
-    }
-
-    /// Routes a message; its acknowledgement follows at once, or when storage has answered.
-    fn publish(&mut self, message: &Arc<Message>, packet_id: Option<PacketId>, now: Instant) {
-        let Some(packet_id) = packet_id else {
-            return self.broker.publish(message, now);
-        };
-        let mailbox = self.mailbox;
-        let receipt = || receipt(mailbox.clone(), packet_id);
-        let published = self.broker.router.publish(message, now, receipt);
-        if published.retained_refused {
-            self.session.published(packet_id, Outcome::NotRetained, now);
-        } else if !published.receipt_pending {
-            let outcome = Outcome::accepted(published.matched);
-            self.session.published(packet_id, outcome, now);
-        }
     }
 
     /// Encodes a packet; one that the client does not take is dropped as the standard says [MQTT-3.1.2-25].
@@ -376,26 +352,10 @@ impl<T: Transport> Client<'_, T> {
             }
         }
     }
-
-    fn committed(&mut self, (packet_id, result): Commit, now: Instant) {
-        let outcome = match result {
-            Ok(()) => Outcome::Accepted,
-            Err(error) => {
-                tracing::error!(code = "storage.failed", "{error}: {}", error.source);
-                Outcome::NotKept
-            }
-        };
-        self.session.published(packet_id, outcome, now);
-    }
 }
 
 fn poll_timer(cx: &mut Context<'_>, timer: Pin<&mut Sleep>) -> Poll<Result<Event, End>> {
     timer.poll(cx).map(|()| Ok(Event::Deadline))
-}
-
-/// Brings the answer of storage to the connection that waits for it.
-fn receipt(mailbox: Arc<Mailbox>, packet_id: PacketId) -> crate::storage::Receipt {
-    Box::new(move |result| mailbox.committed(packet_id, result))
 }
 
 fn now() -> Instant {

@@ -160,6 +160,12 @@ async fn accept<T: Transport>(
     };
     state.queue().connected(connect.receive_maximum);
     let session = Session::new(state, client_id, &mut connect, grant, now);
+    if session.is_kept() {
+        let record = session.record(connect.receive_maximum);
+        broker
+            .storage
+            .commit(vec![Change::SessionSaved(Box::new(record))], None);
+    }
     attachment.begin(session);
     Ok(Opened { attachment, client })
 }
@@ -255,16 +261,9 @@ fn resume(
             limit: config.max_sessions,
         });
     }
-    let is_kept = connect.session_expiry_interval > 0;
+    let is_kept = connect.session_expiry_interval.min(expiry_max(config)) > 0;
     let queue = broker.router.register(client_id.clone(), is_kept);
-    let mut state = State::new(queue, broker.metrics.clone());
-    if is_kept {
-        let record = state.to_record(Vec::new(), None, None);
-        broker
-            .storage
-            .commit(vec![Change::SessionSaved(Box::new(record))], None);
-    }
-    Ok((state, false))
+    Ok((State::new(queue, broker.metrics.clone()), false))
 }
 
 /// What the client asked for, or less where the path or the configuration allows less and the client can be told.

@@ -5,9 +5,15 @@ use std::time::Instant;
 use smallvec::SmallVec;
 
 use super::{
-    Acknowledgement, Packet, PacketId, ReasonCode, Session, Violation, in_flight::Received,
+    Acknowledgement, Action, Confirmation, Packet, PacketId, ReasonCode, Session, Violation,
+    in_flight::Received,
 };
-use crate::{message::QoS, mqtt::packet::Publish, router::Delivery};
+use crate::{
+    message::QoS,
+    mqtt::packet::Publish,
+    router::{Delivery, Queued},
+    storage::Change,
+};
 
 impl Session {
     /// Whether the client takes a delivery above QoS 0 now.
@@ -17,12 +23,14 @@ impl Session {
     }
 
     /// A delivery from the router; above QoS 0 only while [`window_is_open`](Self::window_is_open).
-    pub fn deliver(&mut self, delivery: Delivery, now: Instant) {
-        let packet = if delivery.qos == QoS::AtMostOnce {
-            to_publish(delivery, None, false, now)
+    pub fn deliver(&mut self, queued: Queued, now: Instant) {
+        let packet = if queued.qos == QoS::AtMostOnce {
+            to_publish(queued.delivery, None, false, now)
         } else {
-            let copy = delivery.clone();
-            let packet_id = self.state.in_flight.insert(delivery);
+            let copy = queued.delivery.clone();
+            let Some(packet_id) = self.state.in_flight.insert(queued) else {
+                return;
+            };
             to_publish(copy, Some(packet_id), false, now)
         };
         self.send(Packet::Publish(packet));
@@ -30,18 +38,20 @@ impl Session {
 
     /// The client takes no packet of that size: it counts as delivered [MQTT-3.1.2-25].
     pub fn discard(&mut self, packet_id: PacketId, now: Instant) {
-        self.state.in_flight.discard(packet_id);
+        let place = self.state.in_flight.discard(packet_id);
+        self.give_up(place);
         // Its place in the window is free, and no acknowledgement will come that says so.
         self.resend(now);
     }
 
     /// Sends again what the last connection left unacknowledged [MQTT-4.4.0-1].
     pub(super) fn begin_deliveries(&mut self, receive_maximum: u16, now: Instant) {
-        for packet_id in self.state.in_flight.begin(receive_maximum) {
-            self.send(Packet::PubRel(Acknowledgement::new(
-                packet_id,
-                ReasonCode::Success,
-            )));
+        for unreleased in self.state.in_flight.begin(receive_maximum) {
+            if unreleased.is_stored {
+                self.send_pub_rel(unreleased.packet_id, ReasonCode::Success);
+            } else {
+                self.release_delivery(unreleased.packet_id, unreleased.place);
+            }
         }
         self.resend(now);
     }
@@ -51,6 +61,36 @@ impl Session {
             let packet = to_publish(delivery.clone(), Some(packet_id), true, now);
             self.send(Packet::Publish(packet));
         }
+        if let Some(queued) = self.state.in_flight.unblocked() {
+            self.deliver(queued, now);
+        }
+    }
+
+    /// A place is free: storage hears of it, in its own time.
+    fn give_up(&mut self, place: Option<u64>) {
+        if let Some(place) = place
+            && self.is_kept()
+        {
+            let change = Change::MessageDropped(self.state.queue.id(), place);
+            self.actions.push_back(Action::Forget(change));
+        }
+    }
+
+    /// Sends PUBREL, of a session that is kept not before storage knows that PUBREC has come: a PUBLISH that were sent
+    /// again after PUBREL would be a new message to the client.
+    fn release_delivery(&mut self, packet_id: PacketId, place: u64) {
+        if self.is_kept() {
+            let change = Change::MessageReleased(self.state.queue.id(), place);
+            let confirmation = Confirmation::Release(packet_id);
+            self.actions
+                .push_back(Action::Keep(vec![change], confirmation));
+        } else {
+            self.send_pub_rel(packet_id, ReasonCode::Success);
+        }
+    }
+
+    pub(super) fn send_pub_rel(&mut self, packet_id: PacketId, reason_code: ReasonCode) {
+        self.send(Packet::PubRel(Acknowledgement::new(packet_id, reason_code)));
     }
 
     pub(super) fn receive_pub_ack(
@@ -62,10 +102,12 @@ impl Session {
             packet: "PUBACK",
             packet_id: ack.packet_id,
         };
-        self.state
+        let place = self
+            .state
             .in_flight
             .acknowledged(ack.packet_id)
             .map_err(misplaced)?;
+        self.give_up(place);
         self.resend(now);
         Ok(())
     }
@@ -80,25 +122,23 @@ impl Session {
             packet_id: ack.packet_id,
         };
         let refused = ack.reason_code.is_error();
-        let reason_code = match self
+        match self
             .state
             .in_flight
             .received(ack.packet_id, refused)
             .map_err(misplaced)?
         {
-            Received::Release => ReasonCode::Success,
+            Received::Release(place) => self.release_delivery(ack.packet_id, place),
             // A failure ends the exchange: nothing to release [MQTT-4.3.3-4].
-            Received::Unknown if refused => return Ok(()),
-            Received::Unknown => ReasonCode::PacketIdentifierNotFound,
-            Received::Refused => {
-                self.resend(now);
-                return Ok(());
+            Received::Unknown if refused => {}
+            Received::Unknown => {
+                self.send_pub_rel(ack.packet_id, ReasonCode::PacketIdentifierNotFound);
             }
-        };
-        self.send(Packet::PubRel(Acknowledgement::new(
-            ack.packet_id,
-            reason_code,
-        )));
+            Received::Refused(place) => {
+                self.give_up(Some(place));
+                self.resend(now);
+            }
+        }
         Ok(())
     }
 
@@ -111,10 +151,12 @@ impl Session {
             packet: "PUBCOMP",
             packet_id: ack.packet_id,
         };
-        self.state
+        let place = self
+            .state
             .in_flight
             .completed(ack.packet_id)
             .map_err(misplaced)?;
+        self.give_up(place);
         self.resend(now);
         Ok(())
     }

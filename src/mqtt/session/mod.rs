@@ -16,7 +16,7 @@ mod will;
 
 pub(crate) use authentication::Exchange;
 pub use publish::Outcome;
-pub use state::State;
+pub use state::{Acceptance, State};
 pub use subscribe::SubscribeRefusal;
 pub use violation::Violation;
 
@@ -35,6 +35,7 @@ use crate::{
         Acknowledgement, Auth, Connect, Disconnect, Packet, PacketId, ProtocolVersion, ReasonCode,
         Subscription, Will,
     },
+    storage::{Change, SessionRecord, StoredWill},
 };
 
 /// One client while it is connected.
@@ -85,6 +86,10 @@ pub enum Action {
     Subscribe(PacketId, Vec<Result<Subscription, Denied>>),
     /// Give these up; answer with [`Session::unsubscribed`].
     Unsubscribe(PacketId, Vec<TopicFilter>),
+    /// Store this; answer with [`Session::confirmed`] once it is, and what was stored before.
+    Keep(Vec<Change>, Confirmation),
+    /// Store this, in its own time: a crash that undoes it only repeats something.
+    Forget(Change),
     /// A publish was denied and the message dropped: worth a count.
     PublishDenied,
     /// From the arrival of a PUBLISH to its acknowledgement: worth a measurement.
@@ -93,6 +98,17 @@ pub enum Action {
     End(ReasonCode),
     /// A message cannot be kept and the client cannot be told otherwise: close without acknowledging it.
     NotKept(Outcome),
+}
+
+/// What follows once storage has answered.
+#[derive(Debug)]
+pub enum Confirmation {
+    /// PUBREL.
+    Release(PacketId),
+    /// PUBCOMP.
+    Complete(PacketId, ReasonCode),
+    /// PUBREC for a publish that was sent twice before it was answered.
+    Repeated(PacketId),
 }
 
 impl Session {
@@ -202,6 +218,36 @@ impl Session {
     #[must_use]
     pub fn wants_input(&self) -> bool {
         self.acknowledgements.len() < usize::from(self.receive_maximum)
+    }
+
+    /// Storage keeps what it was given.
+    pub fn confirmed(&mut self, confirmation: &Confirmation, now: Instant) {
+        match *confirmation {
+            Confirmation::Release(packet_id) => {
+                self.state.in_flight.stored(packet_id);
+                self.send_pub_rel(packet_id, ReasonCode::Success);
+            }
+            Confirmation::Complete(packet_id, code) => self.send_pub_comp(packet_id, code),
+            Confirmation::Repeated(packet_id) => self.repeated(packet_id, now),
+        }
+    }
+
+    /// Whether the session outlives the connection, and storage hears of it.
+    #[must_use]
+    pub fn is_kept(&self) -> bool {
+        self.state.queue.is_kept()
+    }
+
+    /// What storage is to know of the session while it is connected.
+    #[must_use]
+    pub fn record(&self, receive_maximum: u16) -> SessionRecord {
+        let will = self.will.as_deref().map(|will| StoredWill {
+            delay_interval: will.delay_interval,
+            expiry_interval: will.message_expiry_interval,
+            due: None,
+            message: will.to_message(self.client_id.clone()),
+        });
+        self.state.connected(receive_maximum, will)
     }
 
     /// The session as the router sees it.

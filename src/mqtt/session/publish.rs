@@ -7,10 +7,10 @@ use std::{
 };
 
 use super::{
-    Acknowledgement, Action, Denied, Packet, PacketId, Permission, ReasonCode, Session, Violation,
-    denied_code,
+    Acceptance, Acknowledgement, Action, Confirmation, Denied, Packet, PacketId, Permission,
+    ReasonCode, Session, Violation, denied_code,
 };
-use crate::{message::QoS, mqtt::packet::Publish};
+use crate::{message::QoS, mqtt::packet::Publish, storage::Change};
 
 /// An acknowledgement that waits for its turn: they leave in the order their PUBLISH came [MQTT-4.6.0-2, -3].
 #[derive(Debug)]
@@ -86,12 +86,16 @@ impl Session {
             return Ok(());
         };
         let is_exactly_once = publish.qos == QoS::ExactlyOnce;
-        let is_repeated = is_exactly_once && self.state.received.contains(&packet_id);
+        let known = is_exactly_once.then(|| self.state.received.get(&packet_id));
+        let (is_repeated, is_kept) = match known.flatten().map(|it| it.is_kept()) {
+            // It could not be kept, and was not acknowledged: this is its second chance.
+            None | Some(Some(false)) => (false, None),
+            Some(is_kept) => (true, is_kept),
+        };
         if !(is_exactly_once && self.unreleased.contains(&packet_id)) {
             self.check_quota()?;
         }
-        // What is repeated waits behind its first copy, if that still waits: the queue is in order.
-        let outcome = is_repeated.then_some(Outcome::Accepted);
+        let outcome = is_kept.map(|_| Outcome::Accepted);
         self.acknowledgements.push_back(PendingAcknowledgement {
             packet_id,
             qos: publish.qos,
@@ -100,6 +104,11 @@ impl Session {
         });
         if is_repeated {
             self.unreleased.insert(packet_id);
+            if is_kept.is_none() {
+                // The first copy waits for storage, perhaps on behalf of a connection that is gone.
+                self.actions
+                    .push_back(Action::Keep(Vec::new(), Confirmation::Repeated(packet_id)));
+            }
             self.send_acknowledgements(now);
         } else {
             self.accept(publish, now);
@@ -132,7 +141,7 @@ impl Session {
             return;
         }
         if let (QoS::ExactlyOnce, Some(packet_id)) = (publish.qos, publish.packet_id) {
-            self.state.received.insert(packet_id);
+            self.state.received.insert(packet_id, Arc::default());
             self.unreleased.insert(packet_id);
         }
         let mut message = publish.message;
@@ -150,6 +159,10 @@ impl Session {
     pub fn published(&mut self, packet_id: PacketId, outcome: Outcome, now: Instant) {
         if outcome.is_failure() {
             self.release(packet_id);
+        } else if let Some(acceptance) = self.acceptance(packet_id)
+            && acceptance.is_kept().is_none()
+        {
+            acceptance.settle(true);
         }
         let waiting = |pending: &&mut PendingAcknowledgement| {
             pending.packet_id == packet_id && pending.outcome.is_none()
@@ -158,6 +171,22 @@ impl Session {
             pending.outcome = Some(outcome);
         }
         self.send_acknowledgements(now);
+    }
+
+    /// Where the answer of storage to a QoS 2 publish is noted.
+    #[must_use]
+    pub fn acceptance(&self, packet_id: PacketId) -> Option<&Arc<Acceptance>> {
+        self.state.received.get(&packet_id)
+    }
+
+    /// Storage has answered for the first copy of a publish that was repeated.
+    pub(super) fn repeated(&mut self, packet_id: PacketId, now: Instant) {
+        let is_kept = self.acceptance(packet_id).and_then(|it| it.is_kept());
+        let outcome = match is_kept {
+            Some(true) => Outcome::Accepted,
+            Some(false) | None => Outcome::NotKept,
+        };
+        self.published(packet_id, outcome, now);
     }
 
     fn send_acknowledgements(&mut self, now: Instant) {
@@ -188,19 +217,33 @@ impl Session {
     }
 
     pub(super) fn receive_pub_rel(&mut self, release: &Acknowledgement) {
-        let reason_code = if self.release(release.packet_id) {
+        let packet_id = release.packet_id;
+        let released = self.release(packet_id);
+        let reason_code = if released.is_some() {
             ReasonCode::Success
         } else {
             ReasonCode::PacketIdentifierNotFound
         };
+        if self.is_kept() && released.is_none_or(|it| it.may_be_stored()) {
+            // After PUBCOMP the client uses the identifier again: storage must not take that for a repetition.
+            let change = Change::ReceivedReleased(self.state.queue.id(), packet_id);
+            let confirmation = Confirmation::Complete(packet_id, reason_code);
+            self.actions
+                .push_back(Action::Keep(vec![change], confirmation));
+        } else {
+            self.send_pub_comp(packet_id, reason_code);
+        }
+    }
+
+    pub(super) fn send_pub_comp(&mut self, packet_id: PacketId, reason_code: ReasonCode) {
         self.send(Packet::PubComp(Acknowledgement::new(
-            release.packet_id,
+            packet_id,
             reason_code,
         )));
     }
 
-    /// Forgets a QoS 2 identifier; `false` where there was none.
-    fn release(&mut self, packet_id: PacketId) -> bool {
+    /// Forgets a QoS 2 identifier, `None` where there was none.
+    fn release(&mut self, packet_id: PacketId) -> Option<Arc<Acceptance>> {
         self.unreleased.remove(&packet_id);
         self.state.received.remove(&packet_id)
     }

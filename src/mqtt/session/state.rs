@@ -1,14 +1,19 @@
 //! What outlives a connection: subscriptions and queue (held by the router), and what is in flight both ways.
 
 use std::{
-    collections::HashSet,
-    sync::Arc,
+    collections::{HashMap, VecDeque},
+    sync::{
+        Arc,
+        atomic::{AtomicU8, Ordering},
+    },
     time::{Duration, SystemTime},
 };
 
 use super::in_flight::InFlight;
 use crate::{
-    message::Message, mqtt::packet::PacketId, router::Queue, storage::SessionRecord,
+    mqtt::packet::PacketId,
+    router::{Queue, Queued},
+    storage::{Presence, SessionRecord, StoredSession, StoredWill},
     telemetry::Metrics,
 };
 
@@ -17,11 +22,46 @@ use crate::{
 pub struct State {
     pub(super) queue: Arc<Queue>,
     pub(super) in_flight: InFlight,
-    /// Identifiers of QoS 2 publishes taken over and not yet released by PUBREL.
-    pub(super) received: HashSet<PacketId>,
+    /// Identifiers of QoS 2 publishes taken over and not yet released by PUBREL, and what storage says to each.
+    pub(super) received: HashMap<PacketId, Arc<Acceptance>>,
     pub(super) expiry_interval: u32,
-    /// Storage knows of it.
-    is_recorded: bool,
+}
+
+/// Whether storage keeps what a QoS 2 publish led to. It outlives the connection that waits for it.
+#[derive(Debug, Default)]
+pub struct Acceptance(AtomicU8);
+
+impl Acceptance {
+    /// Storage has answered, or need not be asked.
+    pub fn settle(&self, is_kept: bool) {
+        self.0.store(if is_kept { 1 } else { 2 }, Ordering::Release);
+    }
+
+    /// Storage need not be asked, and knows nothing of it.
+    pub fn settle_unstored(&self) {
+        self.0.store(3, Ordering::Release);
+    }
+
+    /// What storage has answered, `None` while it has not.
+    #[must_use]
+    pub fn is_kept(&self) -> Option<bool> {
+        match self.0.load(Ordering::Acquire) {
+            0 => None,
+            2 => Some(false),
+            _ => Some(true),
+        }
+    }
+
+    /// Whether storage may know of it.
+    pub(super) fn may_be_stored(&self) -> bool {
+        self.0.load(Ordering::Acquire) != 3
+    }
+
+    fn settled() -> Arc<Self> {
+        let acceptance = Self::default();
+        acceptance.settle(true);
+        Arc::new(acceptance)
+    }
 }
 
 impl State {
@@ -29,24 +69,42 @@ impl State {
     #[must_use]
     pub fn new(queue: Arc<Queue>, metrics: Arc<Metrics>) -> Self {
         Self {
+            in_flight: InFlight::new(queue.is_kept(), metrics),
             queue,
-            in_flight: InFlight::new(metrics),
-            received: HashSet::new(),
+            received: HashMap::new(),
             expiry_interval: 0,
-            is_recorded: false,
         }
     }
 
-    /// What storage kept. The queue has its subscriptions and deliveries back already.
+    /// What storage kept. The queue has its subscriptions back already, and gets its deliveries.
     #[must_use]
-    pub fn restore(queue: Arc<Queue>, metrics: Arc<Metrics>, record: &mut SessionRecord) -> Self {
+    pub fn restore(queue: Arc<Queue>, metrics: Arc<Metrics>, stored: StoredSession) -> Self {
         let mut state = Self::new(queue, metrics);
-        state.expiry_interval = record.expiry_interval;
-        state.is_recorded = true;
-        state.received = record.received.drain(..).collect();
-        state
-            .in_flight
-            .restore(std::mem::take(&mut record.in_flight));
+        state.expiry_interval = stored.record.expiry_interval;
+        let received = stored.received.into_iter();
+        state.received = received.map(|id| (id, Acceptance::settled())).collect();
+        let places = stored.queue.iter().map(|(place, _)| *place);
+        let last = places.chain(stored.released.iter().copied()).max();
+        let mut next_place = last.map_or(0, |last| last.saturating_add(1));
+        let mut queued: VecDeque<_> = stored
+            .queue
+            .into_iter()
+            .map(|(place, delivery)| Queued { place, delivery })
+            .collect();
+        let sent = match stored.record.presence {
+            // How far it had come is not known: as far as the client allowed.
+            Presence::Connected { receive_maximum } => {
+                queued.len().min(usize::from(receive_maximum))
+            }
+            Presence::Away { sent_before, .. } => {
+                next_place = next_place.max(sent_before);
+                queued.partition_point(|it| it.place < sent_before)
+            }
+        };
+        let waiting = queued.split_off(sent);
+        let mut left = state.in_flight.restore(&stored.released, queued);
+        left.extend(waiting);
+        state.queue.restore(left.into(), stored.unread, next_place);
         state
     }
 
@@ -58,7 +116,7 @@ impl State {
 
     /// Takes out the QoS 1 deliveries of shared subscriptions that were not acknowledged, the last one first: when the
     /// session ends they are for another member. Those of QoS 2 are for nobody [MQTT-4.8.2-5].
-    pub fn unacknowledged_shares(&mut self) -> Vec<crate::router::Delivery> {
+    pub fn unacknowledged_shares(&mut self) -> Vec<Queued> {
         self.in_flight.take_shares()
     }
 
@@ -70,27 +128,29 @@ impl State {
 
     /// Whether storage has been given a record of it, and must hear of its end.
     #[must_use]
-    pub const fn is_recorded(&self) -> bool {
-        self.is_recorded
+    pub fn is_recorded(&self) -> bool {
+        self.queue.is_kept()
     }
 
-    /// What storage is to keep, the queue's deliveries given.
+    /// What storage is to know of a client that is connected.
     #[must_use]
-    pub fn to_record(
-        &mut self,
-        queue: Vec<(u64, crate::router::Delivery)>,
-        disconnected_at: Option<SystemTime>,
-        will: Option<(Arc<Message>, SystemTime)>,
-    ) -> SessionRecord {
-        self.is_recorded = true;
+    pub fn connected(&self, receive_maximum: u16, will: Option<StoredWill>) -> SessionRecord {
+        self.record(Presence::Connected { receive_maximum }, will)
+    }
+
+    /// What storage is to know of a client that has gone.
+    #[must_use]
+    pub fn away(&self, sent_before: u64, will: Option<StoredWill>) -> SessionRecord {
+        let since = SystemTime::now();
+        self.record(Presence::Away { since, sent_before }, will)
+    }
+
+    fn record(&self, presence: Presence, will: Option<StoredWill>) -> SessionRecord {
         SessionRecord {
+            id: self.queue.id(),
             client_id: self.queue.client_id().clone(),
             expiry_interval: self.expiry_interval,
-            disconnected_at,
-            subscriptions: self.queue.subscriptions(),
-            in_flight: self.in_flight.to_records(),
-            received: self.received.iter().copied().collect(),
-            queue,
+            presence,
             will,
         }
     }

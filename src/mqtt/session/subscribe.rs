@@ -15,6 +15,8 @@ pub enum SubscribeRefusal {
     Denied(Denied),
     /// The session has as many as it may.
     TooMany(TooManySubscriptions),
+    /// Storage cannot keep it now.
+    NotKept,
 }
 
 impl Session {
@@ -41,6 +43,7 @@ impl Session {
                 SubscribeRefusal::TooMany(TooManySubscriptions { limit }) => {
                     format!("a session may have {limit} subscriptions").into()
                 }
+                SubscribeRefusal::NotKept => "storage cannot keep the subscription".into(),
             });
         let reason_codes = lines.iter().map(reason_code).collect();
         self.send(Packet::SubAck(SubAck {
@@ -76,6 +79,6 @@ const fn reason_code(line: &Result<QoS, SubscribeRefusal>) -> ReasonCode {
         Ok(QoS::AtLeastOnce) => ReasonCode::GrantedQoS1,
         Ok(QoS::ExactlyOnce) => ReasonCode::GrantedQoS2,
         Err(SubscribeRefusal::Denied(denied)) => denied_code(denied),
-        Err(SubscribeRefusal::TooMany(_)) => ReasonCode::QuotaExceeded,
+        Err(SubscribeRefusal::TooMany(_) | SubscribeRefusal::NotKept) => ReasonCode::QuotaExceeded,
     }
 }

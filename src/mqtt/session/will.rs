@@ -17,6 +17,20 @@ impl Will {
         Duration::from_secs(u64::from(self.delay_interval))
     }
 
+    /// The message it becomes, without its expiry.
+    #[must_use]
+    pub fn to_message(&self, client_id: ClientId) -> Arc<Message> {
+        Arc::new(Message {
+            topic: self.topic.clone(),
+            payload: self.payload.clone(),
+            qos: self.qos,
+            retain: self.retain,
+            origin: Some(client_id),
+            expires_at: None,
+            properties: self.properties.clone(),
+        })
+    }
+
     /// The message it becomes; its expiry counts from now.
     #[must_use]
     pub fn into_message(self, client_id: ClientId, now: Instant) -> Arc<Message> {

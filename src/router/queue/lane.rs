@@ -1,14 +1,36 @@
 //! Deliveries in order, counted in messages and bytes.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, sync::Arc};
 
-use crate::{router::Delivery, telemetry::Metrics};
+use super::{
+    Queued,
+    gate::{Gate, GateState},
+};
+use crate::{message::QoS, router::Delivery, telemetry::Metrics};
 
 /// A delivery at its place in the queue.
 #[derive(Debug)]
 pub(super) struct Entry {
     pub(super) place: u64,
     pub(super) delivery: Delivery,
+    /// Holds it back, until its message is kept.
+    pub(super) gate: Option<Arc<Gate>>,
+}
+
+impl Entry {
+    pub(super) fn gate_state(&self) -> GateState {
+        self.gate.as_ref().map_or(GateState::Open, |it| it.state())
+    }
+}
+
+impl From<Queued> for Entry {
+    fn from(Queued { place, delivery }: Queued) -> Self {
+        Self {
+            place,
+            delivery,
+            gate: None,
+        }
+    }
 }
 
 /// A lane of one queue. What it holds stands in the gauges, too.
@@ -27,13 +49,15 @@ impl Lane {
         self.bytes
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Entry> {
-        self.entries.iter()
-    }
-
     /// The place of the first, beyond all places where there is none.
     pub(super) fn first_place(&self) -> u64 {
         self.entries.front().map_or(u64::MAX, |entry| entry.place)
+    }
+
+    /// Whether a delivery stands at this place.
+    pub(super) fn contains(&self, place: u64) -> bool {
+        let entries = &self.entries;
+        entries.binary_search_by_key(&place, |it| it.place).is_ok()
     }
 
     pub(super) fn front(&self) -> Option<&Entry> {
@@ -68,12 +92,12 @@ impl Lane {
         self.took_out(entry, metrics)
     }
 
-    /// Takes out everything, or what another may be sent as well.
+    /// Takes out everything, or what another may be sent as well: not what is still held back.
     pub(super) fn take(&mut self, only_shared: bool, metrics: &Metrics) -> Vec<Entry> {
         let entries = std::mem::take(&mut self.entries);
-        let (taken, left): (VecDeque<_>, _) = entries
-            .into_iter()
-            .partition(|entry| !only_shared || entry.delivery.share.is_some());
+        let (taken, left): (VecDeque<_>, _) = entries.into_iter().partition(|entry| {
+            !only_shared || entry.delivery.share.is_some() && entry.gate_state() == GateState::Open
+        });
         self.entries = left;
         self.entries.shrink_to_fit();
         for entry in &taken {
@@ -93,6 +117,16 @@ impl Lane {
         self.entries
             .make_contiguous()
             .sort_unstable_by_key(|entry| entry.place);
+    }
+
+    /// Holds back what stands at these places.
+    pub(super) fn hold(&mut self, places: std::ops::RangeInclusive<u64>, gate: &Arc<Gate>) {
+        let entries = self.entries.iter_mut();
+        for entry in entries.filter(|entry| places.contains(&entry.place)) {
+            if entry.delivery.qos == QoS::ExactlyOnce {
+                entry.gate = Some(gate.clone());
+            }
+        }
     }
 
     fn took_out(&mut self, entry: Option<Entry>, metrics: &Metrics) -> Option<Entry> {

@@ -5,16 +5,17 @@
 //! changes subscriptions are never called at the same time.
 
 mod backlog;
+mod gate;
 mod lane;
+mod spill;
 #[cfg(test)]
 mod tests;
 
 use std::{
+    cell::RefCell,
     fmt,
-    sync::{
-        Arc, Weak,
-        atomic::{AtomicBool, Ordering},
-    },
+    ops::Deref,
+    sync::{Arc, Weak},
     task::Context,
     time::Instant,
 };
@@ -23,14 +24,17 @@ use futures_util::task::AtomicWaker;
 use hashbrown::HashMap;
 use parking_lot::Mutex;
 
-use self::backlog::{Backlog, Evicted, Popped, Presence, Pushed};
+use self::backlog::{Backlog, Evicted, FIRST_PLACE, Popped, Presence, Pushed};
+pub(super) use self::gate::Gate;
+use self::spill::Page;
+pub use self::spill::Spilled;
 use super::{
     Config, Core, Delivery, Environment, QueueConfig, SubscriptionOptions, TooManySubscriptions,
     retained::Cursor,
 };
 use crate::{
     message::{ClientId, QoS, TopicFilter},
-    storage::Change,
+    storage::{Change, SessionId, StorageError},
 };
 
 /// Retained messages fetched at once: 6 µs, measured over a hundred thousand.
@@ -38,13 +42,43 @@ const FETCH: usize = 32;
 
 /// One session as the router sees it: its subscriptions, and the deliveries that wait for it.
 pub struct Queue {
+    id: SessionId,
     client_id: ClientId,
     environment: Arc<Environment>,
     router: Weak<Core>,
-    is_kept: AtomicBool,
+    this: Weak<Self>,
+    is_kept: bool,
     waker: AtomicWaker,
     backlog: Mutex<Backlog>,
     subscriptions: Mutex<HashMap<TopicFilter, SubscriptionOptions>>,
+}
+
+/// A delivery at its place in a queue, by which storage knows it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Queued {
+    /// Unique in its session, and in the order of delivery.
+    pub place: u64,
+    /// What is delivered.
+    pub delivery: Delivery,
+}
+
+impl Deref for Queued {
+    type Target = Delivery;
+
+    fn deref(&self) -> &Delivery {
+        &self.delivery
+    }
+}
+
+/// What holds for all deliveries of one message.
+pub(super) struct Route<'a> {
+    pub(super) config: &'a Config,
+    /// Known where it is a publisher's message; what is handed on is not looked at for its expiry.
+    pub(super) now: Option<Instant>,
+    /// Holds QoS 2 back.
+    pub(super) gate: Arc<Gate>,
+    /// What is in storage only once that has been told, which the queue is to hear.
+    pub(super) spilled: RefCell<Vec<(Arc<Queue>, u64)>>,
 }
 
 /// How fit a queue is to take a message for its group, the fittest first.
@@ -62,16 +96,20 @@ pub(super) enum Standing {
 
 impl Queue {
     pub(super) fn new(
+        id: SessionId,
         client_id: ClientId,
         is_kept: bool,
         environment: Arc<Environment>,
         router: Weak<Core>,
+        this: Weak<Self>,
     ) -> Self {
         Self {
+            id,
             client_id,
             environment,
             router,
-            is_kept: AtomicBool::new(is_kept),
+            this,
+            is_kept,
             waker: AtomicWaker::new(),
             backlog: Mutex::new(Backlog::new()),
             subscriptions: Mutex::default(),
@@ -91,19 +129,25 @@ impl Queue {
         backlog.has_overflowed = false;
     }
 
-    /// The client is gone, its session stays: `save` is given what waits, by place and in order, and from then on
-    /// storage hears of each change. Nothing is queued in between.
+    /// Which session.
+    #[must_use]
+    pub const fn id(&self) -> SessionId {
+        self.id
+    }
+
+    /// The client is gone, its session stays; places before the one returned may have been sent.
     ///
     /// What came by a shared subscription goes to members of its group that are connected and have room; the rest stays.
-    /// Retained messages still to come stay, too; `save` is given those among them that are found at once.
-    pub fn park(&self, save: impl FnOnce(Vec<(u64, Delivery)>)) {
+    /// Retained messages still to come stay, too; those among them that are found at once are stored.
+    pub fn park(&self, now: Instant) -> u64 {
         let metrics = &self.environment.metrics;
+        let router = self.router.upgrade();
         let shared = {
             let mut backlog = self.backlog.lock();
             backlog.presence = Presence::Leaving;
             backlog.take_shared(metrics)
         };
-        let left = match self.router.upgrade() {
+        let left = match &router {
             Some(router) if !shared.is_empty() => router.hand_over_unsent(self, shared),
             Some(_) | None => shared,
         };
@@ -113,35 +157,68 @@ impl Queue {
         let mut backlog = self.backlog.lock();
         backlog.return_shared(left, metrics);
         backlog.park(limits.queue_qos0, metrics);
-        self.is_kept.store(true, Ordering::Release);
-        let mut deliveries = backlog.reliable();
-        let mut room = limits.max_messages;
-        for (at, (place, cursor)) in backlog.cursors().enumerate() {
-            if at == 0 {
-                topics.fill(cursor, room, None);
-            }
-            let reliable = cursor.deliveries().filter(|it| it.qos > QoS::AtMostOnce);
-            let before = deliveries.len();
-            deliveries.extend((place..).zip(reliable.take(room)));
-            room -= deliveries.len() - before;
+        let gate = Arc::new(Gate::default());
+        let mut taken = Vec::new();
+        let mut room = limits.max_messages.saturating_sub(backlog.len());
+        if let Some(cursor) = backlog.first_cursor() {
+            topics.fill(cursor, room, None);
         }
+        for cursor in 0..backlog.cursors() {
+            let deliveries = backlog.take_retained(cursor, room, now, metrics);
+            room -= deliveries.len();
+            backlog.hold(&deliveries, &gate);
+            taken.extend(deliveries);
+        }
+        let sent_before = backlog.taken_before();
+        drop(backlog);
         drop(topics);
-        deliveries.sort_unstable_by_key(|(place, _)| *place);
-        save(deliveries);
+        self.tell(taken, gate);
+        sent_before
+    }
+
+    /// Tells storage what has come into the queue without being published.
+    fn tell(&self, taken: Vec<Queued>, gate: Arc<Gate>) {
+        if taken.is_empty() {
+            return;
+        }
+        let queued = |it: Queued| Change::MessageQueued(self.id, it.place, it.delivery);
+        match self.router.upgrade() {
+            Some(router) if self.is_kept => {
+                router.commit_held(taken.into_iter().map(queued).collect(), gate);
+            }
+            Some(_) | None => gate.settle(true),
+        }
     }
 
     /// The next delivery; above QoS 0 only with `window_open`. Expired ones are dropped on the way.
     ///
     /// QoS 0 does not wait for a closed window: order is kept for each topic and QoS [MQTT-4.6.0-6].
-    pub fn pop(&self, window_open: bool, now: Instant) -> Option<Delivery> {
+    pub fn pop(&self, window_open: bool, now: Instant) -> Option<Queued> {
         loop {
-            let popped = self
-                .backlog
-                .lock()
-                .pop(window_open, now, &self.environment.metrics);
+            let mut evicted = Evicted::new();
+            let gate = Arc::new(Gate::default());
+            let page;
+            let popped = {
+                let mut backlog = self.backlog.lock();
+                let metrics = &self.environment.metrics;
+                let popped = backlog.pop(window_open, self.is_kept, now, metrics, &mut evicted);
+                if let Popped::Taken(taken) = &popped {
+                    backlog.hold(taken, &gate);
+                }
+                page = backlog.next_page();
+                popped
+            };
+            if let Some(page) = page {
+                self.read(page);
+            }
+            self.give_up(&evicted);
             let mut cursor = match popped {
-                Popped::Delivery(delivery) => return Some(delivery),
+                Popped::Delivery(queued) => return Some(queued),
                 Popped::Nothing => return None,
+                Popped::Taken(taken) => {
+                    self.tell(taken, gate);
+                    continue;
+                }
                 Popped::Hungry(cursor) => cursor,
             };
             self.environment
@@ -158,11 +235,55 @@ impl Queue {
         }
     }
 
+    /// Fetches what follows in storage.
+    fn read(&self, page: Page) {
+        let Some(router) = self.router.upgrade() else {
+            return;
+        };
+        let this = self.this.clone();
+        let answer = move |read: Result<Vec<(u64, Delivery)>, StorageError>| {
+            let Some(queue) = this.upgrade() else {
+                return;
+            };
+            let queued = |(place, delivery)| Queued { place, delivery };
+            let read = read.ok().map(|it| it.into_iter().map(queued).collect());
+            let mut backlog = queue.backlog.lock();
+            backlog.page_in(page, read, &queue.environment.metrics);
+            drop(backlog);
+            queue.wake();
+        };
+        router
+            .storage
+            .read(self.id, page.from, page.most, Box::new(answer));
+    }
+
+    /// Storage has been told of what is there only.
+    pub(super) fn told(&self, place: u64) {
+        let mut backlog = self.backlog.lock();
+        backlog.told(place);
+        let page = backlog.next_page();
+        drop(backlog);
+        if let Some(page) = page {
+            self.read(page);
+        }
+    }
+
+    /// Tells storage of deliveries that are done with.
+    fn give_up(&self, places: &[u64]) {
+        if self.is_kept
+            && !places.is_empty()
+            && let Some(router) = self.router.upgrade()
+        {
+            let dropped = |place: &u64| Change::MessageDropped(self.id, *place);
+            router.commit(places.iter().map(dropped).collect(), None);
+        }
+    }
+
     /// Gives back, at the head, what was taken and not sent: the last taken first, and before the queue is parked.
-    pub fn push_front(&self, delivery: Delivery) {
+    pub fn push_front(&self, queued: Queued) {
         let mut backlog = self.backlog.lock();
         if backlog.presence != Presence::Gone {
-            backlog.push_front(delivery, &self.environment.metrics);
+            backlog.push_front(queued, &self.environment.metrics);
         }
     }
 
@@ -178,11 +299,17 @@ impl Queue {
         self.backlog.lock().has_overflowed
     }
 
-    /// Puts back what storage kept.
-    pub fn restore(&self, deliveries: Vec<(u64, Delivery)>) {
-        self.backlog
-            .lock()
-            .restore(deliveries, &self.environment.metrics);
+    /// Puts back what storage kept, of which some is left there; new places begin with this one.
+    pub fn restore(&self, queue: Vec<Queued>, spilled: Option<Spilled>, next_place: u64) {
+        let metrics = &self.environment.metrics;
+        let mut backlog = self.backlog.lock();
+        backlog.restore(queue, spilled, next_place, metrics);
+    }
+
+    /// Where places begin.
+    #[must_use]
+    pub const fn first_place() -> u64 {
+        FIRST_PLACE
     }
 
     /// The subscriptions: for a session record.
@@ -207,8 +334,10 @@ impl Queue {
         self.len() == 0
     }
 
-    pub(super) fn is_kept(&self) -> bool {
-        self.is_kept.load(Ordering::Acquire)
+    /// Whether its changes are reported to storage.
+    #[must_use]
+    pub const fn is_kept(&self) -> bool {
+        self.is_kept
     }
 
     pub(super) fn standing(&self, qos: QoS, size: usize, limits: &QueueConfig) -> Option<Standing> {
@@ -234,34 +363,38 @@ impl Queue {
     /// # Errors
     /// The session is over: here is the delivery again.
     pub(super) fn push(
-        &self,
+        self: &Arc<Self>,
         delivery: Delivery,
         size: usize,
-        now: Option<Instant>,
-        config: &Config,
+        route: &Route<'_>,
         changes: &mut Vec<Change>,
     ) -> Result<(), Delivery> {
         let metrics = &self.environment.metrics;
         let is_reliable = delivery.qos > QoS::AtMostOnce;
         let mut evicted = Evicted::new();
+        // Cloned only for a session that is kept.
+        let copy = (self.is_kept && is_reliable).then(|| delivery.clone());
+        if delivery.qos == QoS::ExactlyOnce {
+            route.gate.add(self);
+        }
         let mut backlog = self.backlog.lock();
-        let is_stored = backlog.presence == Presence::Parked && self.is_kept();
-        // Cloned only for a session that is not connected.
-        let copy = (is_stored && is_reliable).then(|| delivery.clone());
-        let pushed = backlog.push(delivery, size, now, config, metrics, &mut evicted);
+        let is_kept = self.is_kept;
+        let pushed = backlog.push(delivery, size, is_kept, route, metrics, &mut evicted);
         drop(backlog);
-        if is_stored {
-            let dropped = |place| Change::MessageDropped(self.client_id.clone(), place);
+        if self.is_kept {
+            let dropped = |place| Change::MessageDropped(self.id, place);
             changes.extend(evicted.into_iter().map(dropped));
         }
         match pushed {
             Pushed::Queued { place, wake } => {
-                changes.extend(
-                    copy.map(|it| Change::MessageQueued(self.client_id.clone(), place, it)),
-                );
+                changes.extend(copy.map(|it| Change::MessageQueued(self.id, place, it)));
                 if wake {
                     self.waker.wake();
                 }
+            }
+            Pushed::Spilled { place } => {
+                changes.extend(copy.map(|it| Change::MessageQueued(self.id, place, it)));
+                route.spilled.borrow_mut().push((self.clone(), place));
             }
             Pushed::Overflowed => self.waker.wake(),
             Pushed::Dropped => {}

@@ -1,5 +1,5 @@
 use std::{
-    sync::atomic::AtomicUsize,
+    sync::atomic::{AtomicUsize, Ordering},
     task::{Wake, Waker},
     time::Duration,
 };
@@ -9,10 +9,12 @@ use proptest::prelude::*;
 use super::*;
 use crate::{
     router::{
-        WhenFull,
+        Router, WhenFull,
         tests::{Fixture, config, filter, fixture, message},
     },
+    storage::{Memory, SessionRecord},
     telemetry::DropReason,
+    telemetry::Metrics,
 };
 
 const QOS0: QoS = QoS::AtMostOnce;
@@ -31,17 +33,23 @@ fn delivery(payload: &str, qos: QoS) -> Delivery {
 
 impl Fixture {
     /// What storage is told of a delivery pushed.
-    fn push(&self, queue: &Queue, delivery: Delivery) -> Vec<Change> {
+    fn push(&self, queue: &Arc<Queue>, delivery: Delivery) -> Vec<Change> {
         let mut changes = Vec::new();
         let config = self.router.core.environment.config.load();
         let size = delivery.message.footprint();
+        let route = Route {
+            config: &config,
+            now: Some(self.now),
+            gate: self.gate.clone(),
+            spilled: RefCell::default(),
+        };
         queue
-            .push(delivery, size, Some(self.now), &config, &mut changes)
+            .push(delivery, size, &route, &mut changes)
             .expect("the session is there");
         changes
     }
 
-    fn push_all(&self, queue: &Queue, payloads: &[&str], qos: QoS) {
+    fn push_all(&self, queue: &Arc<Queue>, payloads: &[&str], qos: QoS) {
         for payload in payloads {
             self.push(queue, delivery(payload, qos));
         }
@@ -67,7 +75,7 @@ impl Fixture {
 
 /// A client that takes one message above QoS 0 at a time.
 fn one_by_one(f: &Fixture) -> Arc<Queue> {
-    let queue = f.router.register("c".into(), true);
+    let queue = f.kept("c");
     queue.connected(1);
     queue
 }
@@ -135,11 +143,11 @@ fn disconnect() {
     assert!(!queue.has_overflowed());
     f.push_all(&queue, &["4"], QOS1);
     assert!(queue.has_overflowed());
-    queue.park(|saved| assert_eq!(saved.len(), 3));
+    queue.park(f.now);
     queue.connected(1);
     assert!(!queue.has_overflowed());
     assert_eq!(f.left(&queue), "123");
-    queue.park(|_| {});
+    queue.park(f.now);
     f.push_all(&queue, &["1", "2", "3"], QOS1);
     assert!(!queue.has_overflowed());
     assert_eq!(queue.len(), 2);
@@ -189,7 +197,7 @@ fn all_queues_together_are_bounded() {
 fn expired_messages_are_dropped() {
     let mut f = fixture();
     f.limit(2, WhenFull::DropNewest);
-    let queue = f.router.register("c".into(), true);
+    let queue = f.kept("c");
     let mut expiring = message("t", "1", QOS1);
     expiring.expires_at = Some(f.now + Duration::from_secs(1));
     let mut first = delivery("", QOS1);
@@ -219,44 +227,45 @@ fn qos_0_for_who_is_away() {
     let f = fixture();
     let queue = one_by_one(&f);
     f.push_all(&queue, &["a"], QOS0);
-    queue.park(|saved| assert!(saved.is_empty()));
+    queue.park(f.now);
     f.push_all(&queue, &["b"], QOS0);
     assert_eq!((queue.len(), f.count(DropReason::QoS0)), (0, 2));
     let mut config = config();
     config.queue.queue_qos0 = true;
     f.router.configure(config);
     assert!(f.push(&queue, delivery("c", QOS0)).is_empty());
-    queue.park(|saved| assert!(saved.is_empty(), "in memory only"));
+    queue.park(f.now);
+    assert!(f.told().is_empty(), "in memory only");
     assert_eq!(f.left(&queue), "c");
 }
 
-/// After it is parked, storage hears of each change, by the places that `save` was given.
+/// Storage hears of each change of a kept session, by the places of what changes; connected or not.
 #[test]
-fn a_parked_queue_reports() {
+fn a_kept_queue_reports() {
     let f = fixture();
     f.limit(2, WhenFull::DropOldest);
     let queue = one_by_one(&f);
-    assert!(f.push(&queue, delivery("1", QOS1)).is_empty());
-    let mut places = Vec::new();
-    queue.park(|saved| places.extend(saved.into_iter().map(|(place, _)| place)));
-    let changes = f.push(&queue, delivery("2", QOS2));
-    let [Change::MessageQueued(client_id, place, queued)] = &changes[..] else {
+    let changes = f.push(&queue, delivery("1", QOS1));
+    let [Change::MessageQueued(id, first, queued)] = &changes[..] else {
         panic!("{changes:?}")
     };
-    assert_eq!((&**client_id, queued.qos), ("c", QOS2));
-    assert!(places[0] < *place);
+    assert_eq!((*id, queued.qos), (queue.id(), QOS1));
+    queue.park(f.now);
+    assert!(f.told().is_empty(), "it is known already");
+    f.push(&queue, delivery("2", QOS2));
     let changes = f.push(&queue, delivery("3", QOS1));
     assert!(matches!(
         &changes[..],
         [Change::MessageDropped(_, at), Change::MessageQueued(_, next, _)]
-            if *at == places[0] && next > place
+            if at == first && next > first
     ));
     queue.connected(1);
-    assert!(f.push(&queue, delivery("4", QOS1)).is_empty());
-    assert_eq!(f.left(&queue), "234");
+    assert_eq!(f.left(&queue), "23");
+    let brief = f.connect("brief");
+    assert!(f.push(&brief, delivery("4", QOS1)).is_empty());
 }
 
-/// What is given back goes out first, and is saved at its place.
+/// What is given back goes out first, at its place.
 #[test]
 fn what_was_not_sent_is_given_back() {
     let f = fixture();
@@ -264,17 +273,11 @@ fn what_was_not_sent_is_given_back() {
     f.push_all(&queue, &["1", "2", "3"], QOS1);
     let first = queue.pop(true, f.now).expect("queued");
     let second = queue.pop(true, f.now).expect("queued");
+    assert!(first.place < second.place);
     queue.push_front(second);
     queue.push_front(first);
-    let mut saved = Vec::new();
-    queue.park(|deliveries| saved = deliveries);
-    assert!(saved.is_sorted_by_key(|(place, _)| *place));
-    let again = f.router.register("d".into(), true);
-    again.restore(saved);
-    assert_eq!(
-        (f.left(&queue), f.left(&again)),
-        ("123".into(), "123".into())
-    );
+    queue.park(f.now);
+    assert_eq!(f.left(&queue), "123");
 }
 
 /// Retained messages that a client was not sent before it left come when it returns, and storage has them.
@@ -297,13 +300,124 @@ fn retained_messages_survive_parking() {
         .subscribe(&queue, filter("r/#"), options, f.now)
         .expect("below the limit");
     f.push_all(&queue, &[" after"], QOS1);
-    let mut saved = Vec::new();
-    queue.park(|deliveries| saved = deliveries);
-    let again = f.router.register("d".into(), true);
-    again.restore(saved);
+    f.told();
+    queue.park(f.now);
+    assert_eq!(f.told(), ["queued c r/1", "queued c r/2"]);
     queue.connected(1);
     assert_eq!(f.left(&queue), "before r/1r/2 after");
-    assert_eq!(f.left(&again), "before r/1r/2 after");
+}
+
+/// A kept session has its retained messages stored before it is sent them.
+#[test]
+fn retained_messages_are_stored_before_they_are_sent() {
+    let f = fixture();
+    let mut message = message("r", "x", QOS2);
+    message.retain = true;
+    f.router
+        .publish(&Arc::new(message), f.now, || Box::new(|_| {}));
+    let queue = one_by_one(&f);
+    let options = SubscriptionOptions {
+        qos: QOS2,
+        ..SubscriptionOptions::default()
+    };
+    f.router
+        .subscribe(&queue, filter("r"), options, f.now)
+        .expect("below the limit");
+    f.told();
+    assert!(queue.pop(true, f.now).is_some());
+    assert_eq!(f.told(), ["queued c r"]);
+}
+
+/// What does not fit the memory of a session lies in storage only, counts as waiting, and comes in its order.
+#[test]
+fn long_queues_go_on_in_storage() {
+    const MESSAGES: usize = 5000;
+    let storage = Memory::default();
+    let metrics = Arc::new(Metrics::default());
+    let mut config = config();
+    config.queue.max_messages = MESSAGES;
+    config.queue.max_bytes = usize::MAX;
+    config.max_queued_bytes = usize::MAX;
+    let router = Router::new(config, Arc::new(storage), metrics.clone());
+    let now = tokio::time::Instant::now().into_std();
+    let queue = router.register("c".into(), true);
+    let record = SessionRecord {
+        id: queue.id(),
+        client_id: "c".into(),
+        expiry_interval: 100,
+        presence: crate::storage::Presence::Connected { receive_maximum: 1 },
+        will: None,
+    };
+    router
+        .core
+        .commit(vec![Change::SessionSaved(Box::new(record))], None);
+    let options = SubscriptionOptions {
+        qos: QOS2,
+        ..SubscriptionOptions::default()
+    };
+    router
+        .subscribe(&queue, filter("t/#"), options, now)
+        .expect("below the limit");
+    queue.park(now);
+    let publish = |number: usize| {
+        let qos = if number.is_multiple_of(2) { QOS1 } else { QOS2 };
+        let message = message("t/1", &number.to_string(), qos);
+        router.publish(&Arc::new(message), now, || Box::new(|_| {}));
+    };
+    (0..MESSAGES).for_each(publish);
+    assert_eq!(queue.len(), MESSAGES);
+    assert_eq!(metrics.queued_messages.get(), MESSAGES as i64);
+    let in_memory = metrics.queued_bytes.get() / 160;
+    assert!(in_memory < 1300, "{in_memory}");
+    publish(MESSAGES);
+    queue.connected(10);
+    let mut next = 1;
+    let mut popped = Vec::new();
+    while let Some(queued) = queue.pop(true, now) {
+        let text = String::from_utf8_lossy(&queued.message.payload).into_owned();
+        popped.push((queued.place, text.parse::<usize>().expect("a number")));
+        if next % 3 == 0 {
+            // What is published meanwhile comes last.
+            publish(MESSAGES + next / 3);
+        }
+        next += 1;
+        if popped.len() > 2 * MESSAGES {
+            break;
+        }
+    }
+    assert!(popped.is_sorted(), "in order, and none twice");
+    let numbers: Vec<_> = popped.iter().map(|(_, number)| *number).collect();
+    let first = numbers[0];
+    assert!(first <= 1, "the oldest gives way: {first}");
+    assert!(
+        numbers.windows(2).all(|it| it[1] == it[0] + 1),
+        "none is missing"
+    );
+    assert_eq!(metrics.queued_messages.get(), 0);
+    assert_eq!(metrics.queued_bytes.get(), 0);
+}
+
+/// QoS 2 is sent once its message is kept, what stands behind it after it; what cannot be kept is sent to nobody.
+#[test]
+fn qos_2_waits_until_it_is_kept() {
+    let mut f = fixture();
+    f.gate = Arc::default();
+    let queue = one_by_one(&f);
+    f.push_all(&queue, &["1"], QOS2);
+    f.push_all(&queue, &["2"], QOS1);
+    f.push_all(&queue, &["a"], QOS0);
+    assert_eq!(f.left(&queue), "a");
+    let count = Arc::new(Count::default());
+    queue.register_waker(&Context::from_waker(&Waker::from(count.clone())));
+    assert_eq!(queue.pop(true, f.now), None);
+    std::mem::take(&mut f.gate).settle(true);
+    assert_eq!(count.0.load(Ordering::Relaxed), 1);
+    assert_eq!(f.left(&queue), "12");
+    f.push_all(&queue, &["3"], QOS2);
+    f.push_all(&queue, &["4"], QOS1);
+    f.gate.settle(false);
+    assert_eq!(f.left(&queue), "4");
+    assert_eq!(f.metrics.queued_messages.get(), 0);
 }
 
 #[derive(Default)]
@@ -355,7 +469,7 @@ fn an_empty_queue_holds_nothing() {
     config.queue.max_bytes = usize::MAX;
     config.max_queued_bytes = usize::MAX;
     f.router.configure(config);
-    let queue = one_by_one(&f);
+    let queue = f.connect("c");
     assert_eq!(queue.backlog.lock().capacity(), 0);
     for _ in 0..2000 {
         f.push_all(&queue, &["x"], QOS0);
@@ -414,7 +528,9 @@ proptest! {
                     let popped = queue.pop(window_open, f.now);
                     prop_assert!(popped.is_none_or(|it| window_open || it.qos == QOS0));
                 }
-                Step::Park => queue.park(|saved| assert!(saved.is_sorted_by_key(|(at, _)| *at))),
+                Step::Park => {
+                    queue.park(f.now);
+                }
                 Step::Connect(receive_maximum) => queue.connected(receive_maximum),
                 Step::Limit(messages, bytes, when_full, all) => {
                     limits.queue.max_messages = messages;

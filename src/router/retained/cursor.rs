@@ -84,11 +84,20 @@ impl Cursor {
         Some(self.delivery(message))
     }
 
-    /// Everything found, as deliveries, the cursor left as it is.
-    pub(in crate::router) fn deliveries(&self) -> impl Iterator<Item = Delivery> {
-        self.found
-            .iter()
-            .map(|message| self.delivery(message.clone()))
+    /// Takes what was found above QoS 0, at most so many.
+    pub(in crate::router) fn take_reliable(&mut self, messages: usize) -> Vec<Delivery> {
+        if self.options.qos == QoS::AtMostOnce {
+            return Vec::new();
+        }
+        let mut taken = Vec::new();
+        for message in std::mem::take(&mut self.found) {
+            if message.qos > QoS::AtMostOnce && taken.len() < messages {
+                taken.push(self.delivery(message));
+            } else {
+                self.found.push_back(message);
+            }
+        }
+        taken
     }
 
     fn delivery(&self, message: Arc<Message>) -> Delivery {

@@ -80,15 +80,21 @@ pub fn check_filter(filter: &str) -> Result<(), InvalidFilter> {
 }
 
 fn parse(filter: &str) -> Result<EnvFilter, InvalidFilter> {
-    let filter = EnvFilter::try_new(filter).map_err(|error| InvalidFilter(error.to_string()))?;
-    if filter.to_string().contains("rustls") {
-        return Ok(filter);
+    /// rustls warns of what peers send, without saying who; the storage engine tells of its inner life, and what fails
+    /// in it is logged by who uses it. Whoever wants to know names them.
+    const QUIET: [(&str, &str); 3] = [
+        ("rustls", "rustls=error"),
+        ("fjall", "fjall=off"),
+        ("lsm_tree", "lsm_tree=off"),
+    ];
+    let invalid = |error: ParseError| InvalidFilter(error.to_string());
+    let mut parsed = EnvFilter::try_new(filter).map_err(invalid)?;
+    for (name, silent) in QUIET {
+        if !filter.contains(name) {
+            parsed = parsed.add_directive(silent.parse().map_err(invalid)?);
+        }
     }
-    // It warns of what peers send, without saying who; whoever wants to know names it.
-    let silent = "rustls=error"
-        .parse()
-        .map_err(|error: ParseError| InvalidFilter(error.to_string()))?;
-    Ok(filter.add_directive(silent))
+    Ok(parsed)
 }
 
 impl LogHandle {

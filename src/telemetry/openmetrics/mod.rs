@@ -53,7 +53,8 @@ impl Collector for BrokerCollector {
         self.front_door(&mut rows)?;
         self.traffic(&mut rows)?;
         self.sessions(&mut rows)?;
-        self.router(&mut rows)
+        self.router(&mut rows)?;
+        self.store(&mut rows)
     }
 }
 
@@ -263,6 +264,48 @@ impl BrokerCollector {
                 let number = metrics.messages_dropped[reason as usize].get();
                 ([("reason", reason.as_str())], number)
             }),
+        )
+    }
+}
+
+impl BrokerCollector {
+    fn store(&self, rows: &mut Rows<'_>) -> fmt::Result {
+        let metrics = &*self.0;
+        rows.counter(
+            "store_commits",
+            "Commits to the store",
+            &metrics.store_commits,
+        )?;
+        rows.counter(
+            "store_syncs",
+            "Times that the store waited for its disk (fdatasync)",
+            &metrics.store_syncs,
+        )?;
+        rows.histogram(
+            "store_commit_latency",
+            "From the begin of a commit to its end",
+            &metrics.store_commit_latency,
+        )?;
+        rows.gauge(
+            "store_failing",
+            "1 while the store cannot be written",
+            &metrics.store_failing.get(),
+        )?;
+        rows.counter(
+            "store_failures",
+            "Times that the store began to fail",
+            &metrics.store_failures,
+        )?;
+        rows.gauge(
+            "store_corrupt_values",
+            "Stored values that could not be read",
+            &metrics.store_corrupt.get(),
+        )?;
+        rows.gauge_in(
+            &Unit::Bytes,
+            "store_disk",
+            "What the store takes on its disk",
+            &metrics.store_disk_bytes.get(),
         )
     }
 }

@@ -188,6 +188,13 @@ fn fill(metrics: &Metrics) -> Vec<u64> {
         queued_messages,
         queued_bytes,
         messages_dropped,
+        store_commits,
+        store_syncs,
+        store_commit_latency,
+        store_failing,
+        store_failures,
+        store_corrupt,
+        store_disk_bytes,
     } = metrics;
     let mut counters: Vec<&Counter> = vec![
         sockets_accepted,
@@ -200,13 +207,16 @@ fn fill(metrics: &Metrics) -> Vec<u64> {
         publish_bytes_sent,
         publish_denied,
         sessions_expired,
+        store_commits,
+        store_syncs,
+        store_failures,
     ];
     counters.extend(&packets_received[1..]);
     counters.extend(&packets_sent[1..]);
     counters.extend(messages_received);
     counters.extend(messages_sent);
     counters.extend(messages_dropped);
-    let gauges: [&Gauge; 10] = [
+    let gauges: [&Gauge; 13] = [
         connected,
         connected_max,
         in_flight,
@@ -217,6 +227,9 @@ fn fill(metrics: &Metrics) -> Vec<u64> {
         retained_bytes,
         queued_messages,
         queued_bytes,
+        store_failing,
+        store_corrupt,
+        store_disk_bytes,
     ];
     let mut values = 7_001..;
     let mut next = || values.next().unwrap_or_default();
@@ -239,6 +252,8 @@ fn fill(metrics: &Metrics) -> Vec<u64> {
     given.extend(labelled);
     publish_latency.observe(Duration::from_secs(next()));
     given.push(publish_latency.sum() as u64);
+    store_commit_latency.observe(Duration::from_secs(next()));
+    given.push(store_commit_latency.sum() as u64);
     given
 }
 

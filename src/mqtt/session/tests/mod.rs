@@ -23,7 +23,7 @@ use crate::{
     mqtt::packet::{
         Acknowledgement, Connect, Disconnect, Packet, ProtocolVersion, Publish, ReasonCode, Will,
     },
-    router::{self, Delivery, QueueConfig, Router, WhenFull},
+    router::{self, Delivery, Queue, QueueConfig, Queued, Router, WhenFull},
     storage::Memory,
     telemetry::Metrics,
 };
@@ -31,6 +31,7 @@ use crate::{
 struct Fixture {
     session: Session,
     now: Instant,
+    next_place: u64,
 }
 
 fn connect(version: ProtocolVersion) -> Connect {
@@ -87,6 +88,7 @@ fn start(state: State, mut connect: Connect) -> Fixture {
     Fixture {
         session: Session::new(state, "c".into(), &mut connect, grant, now),
         now,
+        next_place: Queue::first_place(),
     }
 }
 
@@ -139,10 +141,20 @@ impl Fixture {
         loop {
             match self.session.next_action()? {
                 Action::Send(packet) => return Some(packet),
-                Action::Publish(..) | Action::Acknowledged(_) | Action::PublishDenied => {}
+                Action::Keep(_, step) => self.session.confirmed(&step, self.now),
+                Action::Publish(..)
+                | Action::Acknowledged(_)
+                | Action::PublishDenied
+                | Action::Forget(_) => {}
                 other => panic!("unexpected {other:?}"),
             }
         }
+    }
+
+    fn deliver(&mut self, delivery: Delivery) {
+        let place = self.next_place;
+        self.next_place += 1;
+        self.session.deliver(Queued { place, delivery }, self.now);
     }
 
     fn published(&mut self, packet_id: u16, outcome: Outcome) {

@@ -5,22 +5,27 @@
 //! retained messages of a subscription stand where it was made: nothing behind them comes first, nor do they
 //! themselves before a message that stands before them, so that a topic's last message arrives last.
 
-use std::{collections::VecDeque, time::Instant};
+mod retained;
+mod spilled;
+
+use std::{collections::VecDeque, sync::Arc, time::Instant};
 
 use smallvec::SmallVec;
 
-use super::lane::{Entry, Lane, signed};
+use super::{
+    Queued, Route,
+    gate::{Gate, GateState},
+    lane::{Entry, Lane, signed},
+    spill::{Spill, Spilled},
+};
 use crate::{
-    message::{QoS, TopicFilter},
-    router::{Config, Delivery, QueueConfig, WhenFull, retained::Cursor},
+    message::QoS,
+    router::{Delivery, QueueConfig, WhenFull, retained::Cursor},
     telemetry::{DropReason, Metrics},
 };
 
 /// Where places begin: what is given back goes before the first, and may be given back often.
-const FIRST_PLACE: u64 = 1 << 32;
-
-/// Places kept free for the messages of a cursor, which get theirs when the session is saved.
-const CURSOR_PLACES: u64 = 1 << 24;
+pub(super) const FIRST_PLACE: u64 = 1 << 32;
 
 /// QoS 0 may use seven eighths of what all queues may hold: the rest is for what is acknowledged.
 const QOS0_SHARE: (usize, usize) = (7, 8);
@@ -30,11 +35,14 @@ const QOS0_SHARE: (usize, usize) = (7, 8);
 pub(super) struct Backlog {
     best_effort: Lane,
     reliable: Lane,
+    /// What follows in storage only.
+    spill: Option<Box<Spill>>,
     retained: VecDeque<Box<Cursor>>,
     /// Of each cursor, in their order.
     retained_places: VecDeque<u64>,
-    first_place: u64,
     next_place: u64,
+    /// What was taken last above QoS 0.
+    last_taken: u64,
     pub(super) presence: Presence,
     pub(super) has_overflowed: bool,
     wanted: Wanted,
@@ -67,6 +75,8 @@ enum Wanted {
 pub(super) enum Pushed {
     /// It waits at this place; the consumer wants to know where `wake` is set.
     Queued { place: u64, wake: bool },
+    /// It waits at this place in storage only, once that has been told.
+    Spilled { place: u64 },
     /// It was dropped.
     Dropped,
     /// It was dropped, and the client is to be disconnected.
@@ -77,8 +87,10 @@ pub(super) enum Pushed {
 
 /// What there is for the consumer.
 pub(super) enum Popped {
-    Delivery(Delivery),
+    Delivery(Queued),
     Nothing,
+    /// These retained deliveries come next, and are to be told to storage first: they stand in the queue now.
+    Taken(Vec<Queued>),
     /// This cursor comes next and has to look for messages first; it is to be put back.
     Hungry(Box<Cursor>),
 }
@@ -91,10 +103,11 @@ impl Backlog {
         Self {
             best_effort: Lane::default(),
             reliable: Lane::default(),
+            spill: None,
             retained: VecDeque::new(),
             retained_places: VecDeque::new(),
-            first_place: FIRST_PLACE,
             next_place: FIRST_PLACE,
+            last_taken: 0,
             presence: Presence::Parked,
             has_overflowed: false,
             wanted: Wanted::Nothing,
@@ -102,11 +115,11 @@ impl Backlog {
     }
 
     pub(super) fn len(&self) -> usize {
-        self.best_effort.len() + self.reliable.len()
+        self.best_effort.len() + self.reliable.len() + self.spilled().0
     }
 
     fn bytes(&self) -> usize {
-        self.best_effort.bytes() + self.reliable.bytes()
+        self.best_effort.bytes() + self.reliable.bytes() + self.spilled().1
     }
 
     /// Whether a delivery of this QoS and size needs nobody to give way.
@@ -131,11 +144,14 @@ impl Backlog {
         &mut self,
         delivery: Delivery,
         size: usize,
-        now: Option<Instant>,
-        config: &Config,
+        is_kept: bool,
+        route: &Route<'_>,
         metrics: &Metrics,
         evicted: &mut Evicted,
     ) -> Pushed {
+        let Route {
+            config, now, gate, ..
+        } = route;
         let qos = delivery.qos;
         let is_best_effort = qos == QoS::AtMostOnce;
         let dropped = |reason| {
@@ -150,7 +166,7 @@ impl Backlog {
             Presence::Connected(_) if self.has_overflowed => return dropped(DropReason::QueueFull),
             Presence::Connected(_) | Presence::Leaving | Presence::Parked => {}
         }
-        if !self.make_room(qos, size, now, &config.queue, metrics, evicted) {
+        if !self.make_room(qos, size, *now, &config.queue, metrics, evicted) {
             metrics.dropped(DropReason::QueueFull);
             self.has_overflowed = config.queue.when_full == WhenFull::Disconnect
                 && matches!(self.presence, Presence::Connected(_));
@@ -159,6 +175,9 @@ impl Backlog {
             } else {
                 Pushed::Dropped
             };
+        }
+        if is_kept && !is_best_effort && self.spills(&delivery) {
+            return self.spill(size, metrics);
         }
         while !reserve(size, is_best_effort, config.max_queued_bytes, metrics) {
             if is_best_effort || self.best_effort.pop_front(metrics).is_none() {
@@ -173,7 +192,13 @@ impl Backlog {
         } else {
             &mut self.reliable
         };
-        lane.push_reserved(Entry { place, delivery }, size, metrics);
+        let gate = (qos == QoS::ExactlyOnce).then(|| gate.clone());
+        let entry = Entry {
+            place,
+            delivery,
+            gate,
+        };
+        lane.push_reserved(entry, size, metrics);
         let wake = match self.wanted {
             Wanted::Nothing => false,
             Wanted::BestEffort => is_best_effort,
@@ -246,13 +271,48 @@ impl Backlog {
         }
     }
 
-    /// What the consumer gets next; QoS 1 and 2 only with an open window.
-    pub(super) fn pop(&mut self, window_open: bool, now: Instant, metrics: &Metrics) -> Popped {
+    /// What the consumer gets next; QoS 1 and 2 only with an open window. Places of what had expired join `evicted`;
+    /// of a session that `is_kept`, retained messages are taken into the queue before they are sent.
+    pub(super) fn pop(
+        &mut self,
+        window_open: bool,
+        is_kept: bool,
+        now: Instant,
+        metrics: &Metrics,
+        evicted: &mut Evicted,
+    ) -> Popped {
+        let mut window_open = window_open;
         loop {
+            let spilled = self.spill.as_ref().map(|it| it.stretch.first);
+            if spilled.is_some_and(|first| first < self.reliable.first_place()) {
+                // What comes next has to be read first.
+                window_open = false;
+            }
+            while let Some(entry) = self.reliable.front() {
+                match entry.gate_state() {
+                    GateState::Open => break,
+                    // It waits for its commit as for the window.
+                    GateState::Closed => {
+                        window_open = false;
+                        break;
+                    }
+                    // Storage waits to hear that the place is free.
+                    GateState::Failed => {
+                        let gone = self.reliable.pop_front(metrics);
+                        evicted.extend(gone.map(|entry| entry.place));
+                    }
+                }
+            }
             let best_effort = self.best_effort.first_place();
             let reliable = self.reliable.first_place();
             let retained = self.retained_places.front().copied().unwrap_or(u64::MAX);
             let entry = if retained < best_effort.min(reliable) {
+                if is_kept && window_open {
+                    let taken = self.take_retained(0, usize::MAX, now, metrics);
+                    if !taken.is_empty() {
+                        return Popped::Taken(taken);
+                    }
+                }
                 match self.pop_retained(window_open, now, metrics) {
                     Some(popped) => return popped,
                     None => continue,
@@ -267,45 +327,29 @@ impl Backlog {
             match entry {
                 Some(entry) if entry.delivery.message.has_expired(now) => {
                     metrics.dropped(DropReason::Expired);
+                    if entry.delivery.qos > QoS::AtMostOnce {
+                        evicted.push(entry.place);
+                    }
                 }
-                Some(entry) => {
+                Some(Entry {
+                    place, delivery, ..
+                }) => {
                     self.wanted = Wanted::Nothing;
-                    return Popped::Delivery(entry.delivery);
+                    if delivery.qos > QoS::AtMostOnce {
+                        self.last_taken = place;
+                    }
+                    return Popped::Delivery(Queued { place, delivery });
                 }
                 None => return self.nothing(window_open),
             }
         }
     }
 
-    /// `None` where the first cursor was over or its first message expired.
-    fn pop_retained(
-        &mut self,
-        window_open: bool,
-        now: Instant,
-        metrics: &Metrics,
-    ) -> Option<Popped> {
-        let cursor = self.retained.front_mut()?;
-        if cursor.is_hungry() {
-            return self.retained.pop_front().map(Popped::Hungry);
+    /// Holds back what was taken in until the gate opens.
+    pub(super) fn hold(&mut self, taken: &[Queued], gate: &Arc<Gate>) {
+        if let (Some(first), Some(last)) = (taken.first(), taken.last()) {
+            self.reliable.hold(first.place..=last.place, gate);
         }
-        let Some((message, qos)) = cursor.first() else {
-            self.retained.pop_front();
-            self.retained_places.pop_front();
-            if self.retained.is_empty() {
-                (self.retained, self.retained_places) = Default::default();
-            }
-            return None;
-        };
-        if message.has_expired(now) {
-            metrics.dropped(DropReason::Expired);
-            cursor.take();
-            return None;
-        }
-        if qos > QoS::AtMostOnce && !window_open {
-            return Some(self.nothing(window_open));
-        }
-        self.wanted = Wanted::Nothing;
-        cursor.take().map(Popped::Delivery)
     }
 
     fn nothing(&mut self, window_open: bool) -> Popped {
@@ -317,49 +361,34 @@ impl Backlog {
         Popped::Nothing
     }
 
-    /// Puts a cursor back that was taken out hungry.
-    pub(super) fn put_back(&mut self, cursor: Box<Cursor>) {
-        // Meanwhile the session may have ended, which took the cursor's place away.
-        if self.retained_places.len() > self.retained.len() {
-            self.retained.push_front(cursor);
+    pub(super) fn push_front(&mut self, queued: Queued, metrics: &Metrics) {
+        let lane = self.lane(queued.delivery.qos);
+        lane.push_front(queued.into(), metrics);
+    }
+
+    pub(super) fn restore(
+        &mut self,
+        queue: Vec<Queued>,
+        spilled: Option<Spilled>,
+        next_place: u64,
+        metrics: &Metrics,
+    ) {
+        self.next_place = self.next_place.max(next_place);
+        if let Some(spilled) = spilled {
+            self.next_place = self.next_place.max(spilled.last.saturating_add(1));
+            metrics.queued_messages.add(signed(spilled.messages));
+            self.spill = Some(Box::new(Spill::new(spilled)));
+        }
+        for queued in queue {
+            self.next_place = self.next_place.max(queued.place.saturating_add(1));
+            let lane = self.lane(queued.delivery.qos);
+            lane.push_back(queued.into(), metrics);
         }
     }
 
-    /// Takes in what a subscription is owed of the retained messages, instead of what is left from the last time it
-    /// was made. Whether the consumer wants to know.
-    pub(super) fn add_cursor(&mut self, cursor: Cursor) -> bool {
-        self.remove_cursor(cursor.filter());
-        if self.presence == Presence::Gone || cursor.is_over() {
-            return false;
-        }
-        self.retained.push_back(Box::new(cursor));
-        self.retained_places.push_back(self.next_place);
-        self.next_place += CURSOR_PLACES;
-        std::mem::replace(&mut self.wanted, Wanted::Nothing) != Wanted::Nothing
-    }
-
-    pub(super) fn remove_cursor(&mut self, filter: &TopicFilter) {
-        let mut cursors = self.retained.iter();
-        if let Some(at) = cursors.position(|cursor| cursor.filter() == filter) {
-            self.retained.remove(at);
-            self.retained_places.remove(at);
-        }
-    }
-
-    pub(super) fn push_front(&mut self, delivery: Delivery, metrics: &Metrics) {
-        self.first_place -= 1;
-        let place = self.first_place;
-        let lane = self.lane(delivery.qos);
-        lane.push_front(Entry { place, delivery }, metrics);
-    }
-
-    pub(super) fn restore(&mut self, deliveries: Vec<(u64, Delivery)>, metrics: &Metrics) {
-        for (place, delivery) in deliveries {
-            self.first_place = self.first_place.min(place);
-            self.next_place = self.next_place.max(place.saturating_add(1));
-            let lane = self.lane(delivery.qos);
-            lane.push_back(Entry { place, delivery }, metrics);
-        }
+    /// Everything above QoS 0 before this place has been taken, if it was taken at all.
+    pub(super) const fn taken_before(&self) -> u64 {
+        self.last_taken.saturating_add(1)
     }
 
     const fn lane(&mut self, qos: QoS) -> &mut Lane {
@@ -370,19 +399,23 @@ impl Backlog {
     }
 
     /// Takes out what came by a shared subscription.
-    pub(super) fn take_shared(&mut self, metrics: &Metrics) -> Vec<(u64, Delivery)> {
+    pub(super) fn take_shared(&mut self, metrics: &Metrics) -> Vec<Queued> {
         [&mut self.reliable, &mut self.best_effort]
             .into_iter()
             .flat_map(|lane| lane.take(true, metrics))
-            .map(|entry| (entry.place, entry.delivery))
+            .map(
+                |Entry {
+                     place, delivery, ..
+                 }| Queued { place, delivery },
+            )
             .collect()
     }
 
     /// Puts back what was taken out and nobody else could take.
-    pub(super) fn return_shared(&mut self, deliveries: Vec<(u64, Delivery)>, metrics: &Metrics) {
-        let (best_effort, reliable) = deliveries
+    pub(super) fn return_shared(&mut self, unsent: Vec<Queued>, metrics: &Metrics) {
+        let (best_effort, reliable) = unsent
             .into_iter()
-            .map(|(place, delivery)| Entry { place, delivery })
+            .map(Entry::from)
             .partition(|entry| entry.delivery.qos == QoS::AtMostOnce);
         self.best_effort.put_back(best_effort, metrics);
         self.reliable.put_back(reliable, metrics);
@@ -409,21 +442,14 @@ impl Backlog {
         }
     }
 
-    /// The cursors, each with its place.
-    pub(super) fn cursors(&mut self) -> impl Iterator<Item = (u64, &mut Box<Cursor>)> {
-        self.retained_places.iter().copied().zip(&mut self.retained)
-    }
-
-    /// The QoS 1 and 2 deliveries by place: what a session record holds.
-    pub(super) fn reliable(&self) -> Vec<(u64, Delivery)> {
-        let pair = |entry: &Entry| (entry.place, entry.delivery.clone());
-        self.reliable.iter().map(pair).collect()
-    }
-
     /// Takes out everything: the session is over.
     pub(super) fn end(&mut self, metrics: &Metrics) -> Vec<Delivery> {
         self.presence = Presence::Gone;
         (self.retained, self.retained_places) = Default::default();
+        // Storage forgets it with the session.
+        let (spilled, _) = self.spilled();
+        metrics.queued_messages.add(-signed(spilled));
+        self.spill = None;
         let mut entries = self.reliable.take(false, metrics);
         entries.extend(self.best_effort.take(false, metrics));
         entries.into_iter().map(|entry| entry.delivery).collect()

@@ -1,0 +1,125 @@
+//! The retained messages of subscriptions, in the places where they were made.
+
+use std::time::Instant;
+
+use super::{
+    super::{Queued, lane::Entry},
+    Backlog, Popped, Presence, Wanted,
+};
+use crate::{
+    message::{QoS, TopicFilter},
+    router::retained::Cursor,
+    telemetry::{DropReason, Metrics},
+};
+
+/// Places kept free for the messages of a cursor.
+const CURSOR_PLACES: u64 = 1 << 24;
+
+impl Backlog {
+    /// `None` where the first cursor was over or its first message expired.
+    pub(in crate::router::queue) fn pop_retained(
+        &mut self,
+        window_open: bool,
+        now: Instant,
+        metrics: &Metrics,
+    ) -> Option<Popped> {
+        let cursor = self.retained.front_mut()?;
+        if cursor.is_hungry() {
+            return self.retained.pop_front().map(Popped::Hungry);
+        }
+        let Some((message, qos)) = cursor.first() else {
+            self.retained.pop_front();
+            self.retained_places.pop_front();
+            if self.retained.is_empty() {
+                (self.retained, self.retained_places) = Default::default();
+            }
+            return None;
+        };
+        if message.has_expired(now) {
+            metrics.dropped(DropReason::Expired);
+            cursor.take();
+            return None;
+        }
+        if qos > QoS::AtMostOnce && !window_open {
+            return Some(self.nothing(window_open));
+        }
+        self.wanted = Wanted::Nothing;
+        let place = self.retained_places.front_mut()?;
+        let delivery = cursor.take()?;
+        let queued = Queued {
+            place: *place,
+            delivery,
+        };
+        *place += 1;
+        Some(Popped::Delivery(queued))
+    }
+
+    /// Takes what a cursor has found above QoS 0 into the queue, at most so many; how they stand there.
+    pub(in crate::router::queue) fn take_retained(
+        &mut self,
+        cursor: usize,
+        messages: usize,
+        now: Instant,
+        metrics: &Metrics,
+    ) -> Vec<Queued> {
+        let (Some(cursor), Some(place)) = (
+            self.retained.get_mut(cursor),
+            self.retained_places.get_mut(cursor),
+        ) else {
+            return Vec::new();
+        };
+        let mut taken = Vec::new();
+        for delivery in cursor.take_reliable(messages) {
+            if delivery.message.has_expired(now) {
+                metrics.dropped(DropReason::Expired);
+                continue;
+            }
+            taken.push(Queued {
+                place: *place,
+                delivery,
+            });
+            *place += 1;
+        }
+        let entries = taken.iter().cloned().map(Entry::from).collect();
+        self.reliable.put_back(entries, metrics);
+        taken
+    }
+
+    /// Puts a cursor back that was taken out hungry.
+    pub(in crate::router::queue) fn put_back(&mut self, cursor: Box<Cursor>) {
+        // Meanwhile the session may have ended, which took the cursor's place away.
+        if self.retained_places.len() > self.retained.len() {
+            self.retained.push_front(cursor);
+        }
+    }
+
+    /// Takes in what a subscription is owed of the retained messages, instead of what is left from the last time it
+    /// was made. Whether the consumer wants to know.
+    pub(in crate::router::queue) fn add_cursor(&mut self, cursor: Cursor) -> bool {
+        self.remove_cursor(cursor.filter());
+        if self.presence == Presence::Gone || cursor.is_over() {
+            return false;
+        }
+        self.retained.push_back(Box::new(cursor));
+        self.retained_places.push_back(self.next_place);
+        self.next_place += CURSOR_PLACES;
+        std::mem::replace(&mut self.wanted, Wanted::Nothing) != Wanted::Nothing
+    }
+
+    pub(in crate::router::queue) fn remove_cursor(&mut self, filter: &TopicFilter) {
+        let mut cursors = self.retained.iter();
+        if let Some(at) = cursors.position(|cursor| cursor.filter() == filter) {
+            self.retained.remove(at);
+            self.retained_places.remove(at);
+        }
+    }
+
+    /// The cursor that comes first.
+    pub(in crate::router::queue) fn first_cursor(&mut self) -> Option<&mut Cursor> {
+        self.retained.front_mut().map(|cursor| &mut **cursor)
+    }
+
+    pub(in crate::router::queue) fn cursors(&self) -> usize {
+        self.retained.len()
+    }
+}

@@ -1,0 +1,245 @@
+//! The engine under the store: fjall, its keyspaces, and what its errors mean. The only file that knows it.
+//!
+//! `clear()` and the separation of large values are not used: both have lost data in the past. One batch never has a key
+//! twice, since all of a batch bears one sequence number.
+
+use std::{
+    fs::{self, File},
+    io::{self, Write},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode, Readable};
+
+use crate::storage::StorageError;
+
+/// The journal is shared by all keyspaces, and one that is seldom written keeps it from being cut: 128 MiB, of which
+/// half is the least the engine takes.
+const MAX_JOURNAL: u64 = 128 * 1024 * 1024;
+
+/// Blocks kept in memory: what is drained was mostly written not long ago.
+const CACHE: u64 = 64 * 1024 * 1024;
+
+/// What is written to one keyspace before it goes to a table.
+const MEMTABLE: u64 = 16 * 1024 * 1024;
+
+/// The keyspaces.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+#[repr(usize)]
+pub(super) enum Table {
+    /// Name → number: the format.
+    Meta,
+    /// Session → its record.
+    Sessions,
+    /// Session, filter → options.
+    Subscriptions,
+    /// Message number → message, once for all its receivers.
+    Messages,
+    /// Session, place → message number and options.
+    Queues,
+    /// Session, packet identifier → nothing.
+    Received,
+    /// Topic → retained message.
+    Retained,
+}
+
+impl Table {
+    pub(super) const ALL: [Self; 7] = [
+        Self::Meta,
+        Self::Sessions,
+        Self::Subscriptions,
+        Self::Messages,
+        Self::Queues,
+        Self::Received,
+        Self::Retained,
+    ];
+
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Meta => "meta",
+            Self::Sessions => "sessions",
+            Self::Subscriptions => "subscriptions",
+            Self::Messages => "messages",
+            Self::Queues => "queues",
+            Self::Received => "received",
+            Self::Retained => "retained",
+        }
+    }
+}
+
+/// How far a batch has to get.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Reach {
+    /// To the operating system: it survives the process.
+    System,
+    /// To the disk: it survives the machine.
+    Disk,
+}
+
+/// One key with its new value, or without one.
+pub(super) type Operation = (Table, Vec<u8>, Option<Vec<u8>>);
+
+/// An open database.
+pub(super) struct Engine {
+    path: PathBuf,
+    database: Database,
+    tables: Vec<Keyspace>,
+}
+
+impl Engine {
+    pub(super) fn open(path: &Path) -> Result<Self, StorageError> {
+        let failed = |error: fjall::Error| failed(path, error);
+        let database = Database::builder(path)
+            .cache_size(CACHE)
+            .max_journaling_size(MAX_JOURNAL)
+            .worker_threads(2)
+            .open()
+            .map_err(failed)?;
+        let options = || KeyspaceCreateOptions::default().max_memtable_size(MEMTABLE);
+        let tables = Table::ALL
+            .iter()
+            .map(|table| database.keyspace(table.name(), options))
+            .collect::<Result<_, _>>()
+            .map_err(failed)?;
+        Ok(Self {
+            path: path.to_owned(),
+            database,
+            tables,
+        })
+    }
+
+    fn table(&self, table: Table) -> &Keyspace {
+        &self.tables[table as usize]
+    }
+
+    pub(super) fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StorageError> {
+        match self.table(table).get(key) {
+            Ok(value) => Ok(value.map(|value| value.to_vec())),
+            Err(error) => Err(failed(&self.path, error)),
+        }
+    }
+
+    /// What has keys that begin so, in their order, until `each` has had enough.
+    pub(super) fn scan(
+        &self,
+        table: Table,
+        prefix: &[u8],
+        mut each: impl FnMut(&[u8], &[u8]) -> bool,
+    ) -> Result<(), StorageError> {
+        for guard in self.table(table).prefix(prefix) {
+            let (key, value) = guard
+                .into_inner()
+                .map_err(|error| failed(&self.path, error))?;
+            if !each(&key, &value) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// The same from a key on, whatever the keys begin with.
+    pub(super) fn scan_from(
+        &self,
+        table: Table,
+        first: &[u8],
+        mut each: impl FnMut(&[u8], &[u8]) -> bool,
+    ) -> Result<(), StorageError> {
+        for guard in self.table(table).range(first..) {
+            let (key, value) = guard
+                .into_inner()
+                .map_err(|error| failed(&self.path, error))?;
+            if !each(&key, &value) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Every row of every table, as they are at one moment, whatever is written meanwhile.
+    pub(super) fn scan_all(
+        &self,
+        mut each: impl FnMut(Table, &[u8], &[u8]) -> Result<(), StorageError>,
+    ) -> Result<(), StorageError> {
+        let snapshot = self.database.snapshot();
+        for table in Table::ALL {
+            for guard in snapshot.iter(self.table(table)) {
+                let (key, value) = guard
+                    .into_inner()
+                    .map_err(|error| failed(&self.path, error))?;
+                each(table, &key, &value)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// All of it or nothing.
+    pub(super) fn write(&self, batch: Vec<Operation>, reach: Reach) -> Result<(), StorageError> {
+        let mode = match reach {
+            Reach::System => PersistMode::Buffer,
+            Reach::Disk => PersistMode::SyncData,
+        };
+        let mut writes = self.database.batch().durability(Some(mode));
+        for (table, key, value) in batch {
+            let table = self.table(table);
+            match value {
+                Some(value) => writes.insert(table, key, value),
+                None => writes.remove(table, key),
+            }
+        }
+        writes.commit().map_err(|error| failed(&self.path, error))
+    }
+
+    /// Brings what was written before to the disk.
+    pub(super) fn sync(&self) -> Result<(), StorageError> {
+        self.database
+            .persist(PersistMode::SyncData)
+            .map_err(|error| failed(&self.path, error))
+    }
+
+    /// Bytes on the disk, the journal included; 0 where it cannot be told.
+    pub(super) fn disk_space(&self) -> u64 {
+        self.database.disk_space().unwrap_or_default()
+    }
+}
+
+fn failed(path: &Path, error: fjall::Error) -> StorageError {
+    // Where a thread of the engine failed, the cause stays with that thread: the disk is asked.
+    let is_elsewhere = matches!(error, fjall::Error::Poisoned);
+    let cause = is_elsewhere.then(|| probe(path).err()).flatten();
+    let source = cause.unwrap_or_else(|| to_io(error));
+    StorageError {
+        path: path.to_owned(),
+        source: Arc::new(source),
+    }
+}
+
+/// Writes beside the store as much as tells a full disk from one that works.
+fn probe(path: &Path) -> io::Result<()> {
+    const BYTES: usize = 1024 * 1024;
+    let probe = path.with_extension("probe");
+    let written = File::create(&probe).and_then(|mut file| {
+        file.write_all(&vec![1; BYTES])?;
+        file.sync_data()
+    });
+    // Empty or not, it is in nobody's way.
+    let _ = fs::remove_file(&probe);
+    written
+}
+
+/// The error of the operating system where there is one beneath: people know what to do about those.
+fn to_io(error: fjall::Error) -> io::Error {
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "the engine has errors that are not listed"
+    )]
+    match error {
+        fjall::Error::Io(error) | fjall::Error::Storage(fjall::LsmError::Io(error)) => error,
+        fjall::Error::Locked => io::Error::new(
+            io::ErrorKind::ResourceBusy,
+            "another process has it open: stop that one first",
+        ),
+        fjall::Error::Poisoned => io::Error::other("an earlier write has failed"),
+        error => io::Error::new(io::ErrorKind::InvalidData, error),
+    }
+}

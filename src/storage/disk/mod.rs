@@ -1,0 +1,267 @@
+//! Storage on a disk. Owns the directory, its format, and the thread that writes; knows what the trait says and no more.
+//!
+//! Start at [`Disk::open`]. Changes are collected by [`Disk`], made into one batch by `stage`, committed by `writer`
+//! with one fdatasync for all who wait, as rows that `record` reads and writes; `load` reads them at start. `engine` is
+//! the only file that knows which database lies beneath.
+
+mod backup;
+mod deferred;
+mod engine;
+mod load;
+mod reader;
+mod record;
+mod stage;
+#[cfg(test)]
+mod tests;
+mod writer;
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+    thread::JoinHandle,
+    time::Duration,
+};
+
+use parking_lot::{Condvar, Mutex};
+
+use self::{engine::Engine, reader::Reader, stage::Index, writer::Writer};
+use super::{Answer, Change, Receipt, SessionId, Snapshot, Storage, StorageError};
+use crate::telemetry::Metrics;
+
+pub use self::record::read_any;
+
+/// Messages that may wait for the disk, by footprint, before more are refused. Receive Maximum bounds what each client
+/// has under way; this bounds all of them together.
+const MAX_PENDING: usize = 256 * 1024 * 1024;
+
+/// Hears when the store begins to fail (`false`) and when it works again.
+pub type Health = Box<dyn Fn(bool) + Send>;
+
+/// Keeps everything in a directory.
+pub struct Disk {
+    path: PathBuf,
+    shared: Arc<Shared>,
+    snapshot: Mutex<Option<Snapshot>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// What came to be kept together.
+struct Transaction {
+    changes: Vec<Change>,
+    receipt: Option<Receipt>,
+    /// What is to be read once that is done.
+    page: Option<Page>,
+}
+
+/// A part of a queue that somebody wants.
+struct Page {
+    id: SessionId,
+    from: u64,
+    most: usize,
+    answer: Answer,
+}
+
+/// Between those who commit and the thread that writes.
+#[derive(Default)]
+struct Shared {
+    pending: Mutex<Pending>,
+    has_come: Condvar,
+    /// What the writer uses; nothing while the store fails.
+    engine: Mutex<Option<Arc<Engine>>>,
+}
+
+#[derive(Default)]
+struct Pending {
+    transactions: Vec<Transaction>,
+    /// What the messages among them occupy.
+    bytes: usize,
+    is_closed: bool,
+}
+
+impl Disk {
+    /// Opens the store in a directory, or makes it; reads what it holds.
+    ///
+    /// # Errors
+    /// Another process has it open, its format is newer than this program, or it cannot be read or written.
+    pub fn open(path: &Path, metrics: Arc<Metrics>, health: Health) -> Result<Self, StorageError> {
+        let engine = Engine::open(path)?;
+        load::check_format(&engine, path)?;
+        let mut index = Index::default();
+        let snapshot = load::load(&engine, &mut index)?;
+        metrics
+            .store_corrupt
+            .set(i64::try_from(index.corrupt).unwrap_or(i64::MAX));
+        let engine = Arc::new(engine);
+        let shared = Arc::new(Shared::default());
+        *shared.engine.lock() = Some(engine.clone());
+        let now = tokio::time::Instant::now().into_std();
+        let disk_bytes = i64::try_from(engine.disk_space()).unwrap_or(i64::MAX);
+        metrics.store_disk_bytes.set(disk_bytes);
+        let writer = Writer {
+            path: path.to_owned(),
+            shared: shared.clone(),
+            metrics,
+            health,
+            index,
+            engine: Some(engine),
+            reader: Reader::start(path)?,
+            is_dirty: false,
+            is_shared: false,
+            last_commit: now,
+            last_sync: now,
+            measured: now,
+            failure: None,
+        };
+        let thread = std::thread::Builder::new()
+            .name("gatemq-storage".to_owned())
+            .spawn(move || writer.run())
+            .map_err(|source| StorageError {
+                path: path.to_owned(),
+                source: Arc::new(source),
+            })?;
+        Ok(Self {
+            path: path.to_owned(),
+            shared,
+            snapshot: Mutex::new(Some(snapshot)),
+            thread: Mutex::new(Some(thread)),
+        })
+    }
+
+    /// Reads a backup into a store that does not exist yet. How many rows it has.
+    ///
+    /// # Errors
+    /// There is a store, or the file is none that can be read to its end.
+    pub fn restore(from: &Path, store: &Path) -> Result<u64, StorageError> {
+        backup::restore(from, store)
+    }
+
+    fn refused(&self, text: &'static str) -> StorageError {
+        StorageError {
+            path: self.path.clone(),
+            source: Arc::new(io::Error::new(io::ErrorKind::ResourceBusy, text)),
+        }
+    }
+}
+
+impl Storage for Disk {
+    fn load(&self) -> Result<Snapshot, StorageError> {
+        let snapshot = self.snapshot.lock().take();
+        snapshot.ok_or_else(|| self.refused("it was loaded already"))
+    }
+
+    fn commit(&self, changes: Vec<Change>, receipt: Option<Receipt>) {
+        self.submit(Transaction {
+            changes,
+            receipt,
+            page: None,
+        });
+    }
+
+    fn read(&self, id: SessionId, from: u64, most: usize, answer: Answer) {
+        self.submit(Transaction {
+            changes: Vec::new(),
+            receipt: None,
+            page: Some(Page {
+                id,
+                from,
+                most,
+                answer,
+            }),
+        });
+    }
+
+    fn backup(&self, to: &Path) -> Result<u64, StorageError> {
+        let engine = self.shared.engine.lock().clone();
+        let engine = engine.ok_or_else(|| self.refused("it fails just now"))?;
+        backup::write(&engine, to)
+    }
+
+    fn close(&self) {
+        self.shared.pending.lock().is_closed = true;
+        self.shared.has_come.notify_one();
+        if let Some(thread) = self.thread.lock().take() {
+            // A thread that has panicked has said so already.
+            let _ = thread.join();
+        }
+        // Its files are another's from now on.
+        *self.shared.engine.lock() = None;
+    }
+}
+
+impl Disk {
+    fn submit(&self, transaction: Transaction) {
+        let bytes: usize = transaction.changes.iter().map(footprint).sum();
+        let is_awaited = transaction.receipt.is_some();
+        let mut pending = self.shared.pending.lock();
+        let refusal = if pending.is_closed {
+            Some("it is closed")
+        } else if is_awaited && bytes > 0 && pending.bytes + bytes > MAX_PENDING {
+            Some("more messages wait for the disk than may")
+        } else {
+            None
+        };
+        if let Some(text) = refusal {
+            drop(pending);
+            if let Some(receipt) = transaction.receipt {
+                receipt(Err(self.refused(text)));
+            }
+            return;
+        }
+        pending.bytes += bytes;
+        pending.transactions.push(transaction);
+        if pending.transactions.len() == 1 {
+            self.shared.has_come.notify_one();
+        }
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+impl Shared {
+    /// What has come, once something has or patience is at its end; and whether nothing more will.
+    fn wait(&self, patience: Option<Duration>) -> (Vec<Transaction>, bool) {
+        let mut pending = self.pending.lock();
+        if pending.transactions.is_empty() && !pending.is_closed {
+            match patience {
+                Some(patience) => {
+                    self.has_come.wait_for(&mut pending, patience);
+                }
+                None => self.has_come.wait(&mut pending),
+            }
+        }
+        pending.bytes = 0;
+        let is_closed = pending.is_closed;
+        (std::mem::take(&mut pending.transactions), is_closed)
+    }
+
+    fn take(&self) -> Vec<Transaction> {
+        let mut pending = self.pending.lock();
+        pending.bytes = 0;
+        std::mem::take(&mut pending.transactions)
+    }
+
+    fn is_empty(&self) -> bool {
+        self.pending.lock().transactions.is_empty()
+    }
+}
+
+fn footprint(change: &Change) -> usize {
+    match change {
+        Change::MessageQueued(_, _, delivery) => delivery.message.footprint(),
+        Change::RetainedSet(message) => message.footprint(),
+        Change::RetainedCleared(_)
+        | Change::SessionSaved(_)
+        | Change::SessionEnded(_)
+        | Change::Subscribed(..)
+        | Change::Unsubscribed(..)
+        | Change::MessageReleased(..)
+        | Change::MessageDropped(..)
+        | Change::Received(..)
+        | Change::ReceivedReleased(..) => 0,
+    }
+}

@@ -1,0 +1,566 @@
+//! The store against a model of it, with crashes; the format; damage.
+
+use std::{
+    num::NonZeroU16,
+    sync::atomic::{AtomicUsize, Ordering},
+    time::SystemTime,
+};
+
+use proptest::prelude::*;
+use tempfile::TempDir;
+
+use super::*;
+use crate::{
+    message::{Message, QoS, TopicFilter, TopicName},
+    router::{Delivery, SubscriptionOptions},
+    storage::{Memory, Presence, SessionId, SessionRecord, StoredSession, StoredWill},
+};
+
+fn open(path: &Path) -> Disk {
+    Disk::open(path, Arc::default(), Box::new(|_| {})).expect("a store")
+}
+
+fn topic(text: &str) -> TopicName {
+    TopicName::parse(text).expect(text)
+}
+
+fn message(text: &str, payload: &str, qos: QoS) -> Arc<Message> {
+    let mut message = Message::new(topic(text), payload.to_owned(), qos, false);
+    message.origin = Some("publisher".into());
+    Arc::new(message)
+}
+
+fn delivery(message: &Arc<Message>) -> Delivery {
+    Delivery {
+        message: message.clone(),
+        qos: message.qos,
+        retain: false,
+        subscription_identifiers: smallvec::smallvec![7],
+        share: None,
+    }
+}
+
+fn record(id: u64, client_id: &str) -> SessionRecord {
+    let will = StoredWill {
+        message: message("will", "gone", QoS::AtLeastOnce),
+        delay_interval: 5,
+        expiry_interval: Some(9),
+        due: None,
+    };
+    SessionRecord {
+        id: SessionId(id),
+        client_id: client_id.into(),
+        expiry_interval: 100,
+        presence: Presence::Connected {
+            receive_maximum: 20,
+        },
+        will: Some(will),
+    }
+}
+
+fn saved(id: u64) -> Change {
+    Change::SessionSaved(Box::new(record(id, &format!("c{id}"))))
+}
+
+/// Commits and waits for the answer.
+fn keep(storage: &dyn Storage, changes: Vec<Change>) -> Result<(), StorageError> {
+    let (told, answer) = std::sync::mpsc::channel();
+    let receipt = move |result| {
+        // Nobody may wait any more.
+        let _ = told.send(result);
+    };
+    storage.commit(changes, Some(Box::new(receipt)));
+    answer.recv().expect("an answer")
+}
+
+/// What a store holds, in an order of its own.
+fn contents(storage: &dyn Storage) -> (Vec<(String, Vec<u8>)>, Vec<StoredSession>) {
+    let snapshot = storage.load().expect("readable");
+    let retained = snapshot.retained.iter();
+    let mut retained: Vec<_> = retained
+        .map(|it| (it.topic.to_string(), it.payload.to_vec()))
+        .collect();
+    retained.sort_unstable();
+    let mut sessions = snapshot.sessions;
+    sessions.sort_unstable_by_key(|session| session.record.id);
+    for session in &mut sessions {
+        let subscriptions = &mut session.subscriptions;
+        subscriptions.sort_unstable_by_key(|(filter, _)| filter.to_string());
+    }
+    (retained, sessions)
+}
+
+#[test]
+fn what_was_kept_is_there_again() {
+    let directory = TempDir::new().unwrap();
+    let disk = open(directory.path());
+    let model = Memory::default();
+    let shared = message("t", "to both", QoS::ExactlyOnce);
+    let retained = message("r", "kept", QoS::AtMostOnce);
+    let filter = TopicFilter::parse("$share/g/a/#").unwrap();
+    let id = NonZeroU16::MIN;
+    let changes = vec![
+        saved(1),
+        saved(2),
+        Change::Subscribed(SessionId(1), filter, SubscriptionOptions::default()),
+        Change::MessageQueued(SessionId(1), 5, delivery(&shared)),
+        Change::MessageQueued(SessionId(2), 9, delivery(&shared)),
+        Change::MessageQueued(SessionId(2), 10, delivery(&shared)),
+        Change::MessageReleased(SessionId(2), 10),
+        Change::Received(SessionId(2), id),
+        Change::RetainedSet(retained),
+    ];
+    keep(&model, changes.clone()).unwrap();
+    keep(&disk, changes).unwrap();
+    drop(disk);
+    assert_eq!(contents(&open(directory.path())), contents(&model));
+}
+
+/// A message goes with the last place that refers to it; sessions that end leave nothing.
+#[test]
+fn what_is_given_up_leaves_nothing() {
+    let directory = TempDir::new().unwrap();
+    let rows = || {
+        let engine = Engine::open(directory.path()).expect("a store");
+        let mut rows = 0;
+        for table in engine::Table::ALL {
+            engine
+                .scan(table, &[], |_, _| {
+                    rows += 1;
+                    true
+                })
+                .expect("readable");
+        }
+        rows
+    };
+    let disk = open(directory.path());
+    let shared = message("t", "to both", QoS::AtLeastOnce);
+    keep(&disk, vec![saved(1), saved(2), saved(3)]).unwrap();
+    let queued = |id, place| Change::MessageQueued(SessionId(id), place, delivery(&shared));
+    keep(&disk, vec![queued(1, 5), queued(2, 5), queued(3, 5)]).unwrap();
+    keep(&disk, vec![Change::MessageDropped(SessionId(1), 5)]).unwrap();
+    drop(disk);
+    // The format, three sessions, two places, one message.
+    assert_eq!(rows(), 7);
+    let disk = open(directory.path());
+    keep(&disk, vec![Change::MessageDropped(SessionId(2), 5)]).unwrap();
+    keep(&disk, vec![Change::SessionEnded(SessionId(3))]).unwrap();
+    keep(&disk, vec![Change::SessionEnded(SessionId(1))]).unwrap();
+    // What is swept in between batches is done once nothing waits any more.
+    while disk.shared.pending.lock().transactions.len() > 1 {
+        std::thread::yield_now();
+    }
+    std::thread::sleep(Duration::from_millis(300));
+    drop(disk);
+    let disk = open(directory.path());
+    std::thread::sleep(Duration::from_millis(300));
+    drop(disk);
+    assert_eq!(rows(), 2, "the format and one session");
+}
+
+/// A place that is given up before it is taken, by another core, is not taken.
+#[test]
+fn given_up_before_it_was_taken() {
+    let directory = TempDir::new().unwrap();
+    let disk = open(directory.path());
+    let message = message("t", "x", QoS::AtLeastOnce);
+    keep(&disk, vec![saved(1)]).unwrap();
+    keep(&disk, vec![Change::MessageDropped(SessionId(1), 5)]).unwrap();
+    let queued = |place| Change::MessageQueued(SessionId(1), place, delivery(&message));
+    keep(&disk, vec![queued(5), queued(6)]).unwrap();
+    drop(disk);
+    let (_, sessions) = contents(&open(directory.path()));
+    let places: Vec<_> = sessions[0].queue.iter().map(|(place, _)| *place).collect();
+    assert_eq!(places, [6]);
+}
+
+#[test]
+fn a_newer_format_is_refused_with_both_versions() {
+    let directory = TempDir::new().unwrap();
+    drop(open(directory.path()));
+    let engine = Engine::open(directory.path()).unwrap();
+    let value = record::encode_number(b"format", 2);
+    let row = (engine::Table::Meta, b"format".to_vec(), Some(value));
+    engine.write(vec![row], engine::Reach::Disk).unwrap();
+    drop(engine);
+    let error = Disk::open(directory.path(), Arc::default(), Box::new(|_| {}))
+        .err()
+        .expect("refused");
+    let text = error.source.to_string();
+    assert!(
+        text.contains("format 2") && text.contains("up to 1"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_second_process_is_refused() {
+    let directory = TempDir::new().unwrap();
+    let _first = open(directory.path());
+    let error = Disk::open(directory.path(), Arc::default(), Box::new(|_| {}))
+        .err()
+        .expect("refused");
+    assert!(
+        error.source.to_string().contains("stop that one"),
+        "{error:?}"
+    );
+}
+
+/// Damage is counted and passed over; what is beside it is there.
+#[test]
+fn a_damaged_value_costs_only_itself() {
+    let directory = TempDir::new().unwrap();
+    let disk = open(directory.path());
+    let queued = |place, payload| {
+        let message = message("t", payload, QoS::AtLeastOnce);
+        Change::MessageQueued(SessionId(1), place, delivery(&message))
+    };
+    keep(
+        &disk,
+        vec![saved(1), saved(2), queued(1, "a"), queued(2, "b")],
+    )
+    .unwrap();
+    drop(disk);
+    let engine = Engine::open(directory.path()).unwrap();
+    for (table, key) in [
+        (engine::Table::Sessions, 2_u64.to_be_bytes()),
+        (engine::Table::Messages, 0_u64.to_be_bytes()),
+    ] {
+        let mut value = engine.get(table, &key).unwrap().expect("there");
+        *value.last_mut().unwrap() ^= 1;
+        let row = (table, key.to_vec(), Some(value));
+        engine.write(vec![row], engine::Reach::Disk).unwrap();
+    }
+    drop(engine);
+    let metrics = Arc::new(Metrics::default());
+    let disk = Disk::open(directory.path(), metrics.clone(), Box::new(|_| {})).unwrap();
+    assert_eq!(metrics.store_corrupt.get(), 2);
+    let (_, sessions) = contents(&disk);
+    assert_eq!(sessions.len(), 1);
+    assert_eq!(sessions[0].queue.len(), 1);
+    assert_eq!(&sessions[0].queue[0].1.message.payload[..], b"b");
+}
+
+/// Many commit at once: everybody is answered, and they share their syncs.
+#[test]
+fn commits_are_shared() {
+    const EACH: usize = 500;
+    let directory = TempDir::new().unwrap();
+    let metrics = Arc::new(Metrics::default());
+    let disk = Disk::open(directory.path(), metrics.clone(), Box::new(|_| {})).unwrap();
+    keep(&disk, vec![saved(1)]).unwrap();
+    let answered = Arc::new(AtomicUsize::new(0));
+    std::thread::scope(|scope| {
+        for thread in 0..4_u64 {
+            let (disk, answered) = (&disk, &answered);
+            scope.spawn(move || {
+                for number in 0..EACH as u64 {
+                    let message = message("t", "x", QoS::AtLeastOnce);
+                    let place = thread << 32 | number;
+                    let change = Change::MessageQueued(SessionId(1), place, delivery(&message));
+                    let answered = answered.clone();
+                    let receipt = move |result: Result<(), StorageError>| {
+                        result.expect("kept");
+                        answered.fetch_add(1, Ordering::Relaxed);
+                    };
+                    disk.commit(vec![change], Some(Box::new(receipt)));
+                }
+            });
+        }
+    });
+    disk.close();
+    assert_eq!(answered.load(Ordering::Relaxed), 4 * EACH);
+    assert!(metrics.store_syncs.get() < EACH as u64);
+    drop(disk);
+    let (_, sessions) = contents(&open(directory.path()));
+    let unread = sessions[0].unread.as_ref().map_or(0, |it| it.messages);
+    assert_eq!(sessions[0].queue.len() + unread, 4 * EACH);
+}
+
+/// What is queued and given up before it was written is not written.
+#[test]
+fn what_is_acknowledged_before_the_commit_is_not_written() {
+    let directory = TempDir::new().unwrap();
+    let metrics = Arc::new(Metrics::default());
+    let disk = Disk::open(directory.path(), metrics.clone(), Box::new(|_| {})).unwrap();
+    keep(&disk, vec![saved(1)]).unwrap();
+    let before = metrics.store_syncs.get();
+    let message = message("t", "x", QoS::AtLeastOnce);
+    let changes = vec![
+        Change::MessageQueued(SessionId(1), 1, delivery(&message)),
+        Change::MessageDropped(SessionId(1), 1),
+    ];
+    keep(&disk, changes).unwrap();
+    assert_eq!(metrics.store_syncs.get(), before);
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Save(u64),
+    End(u64),
+    Subscribe(u64, u8),
+    Unsubscribe(u64, u8),
+    Queue(Vec<(u64, u64)>),
+    Release(u64, u64),
+    Drop(u64, u64),
+    Receive(u64, u16),
+    ReceiveReleased(u64, u16),
+    Retain(u8, u8),
+    Clear(u8),
+    /// The process ends without a word; what was answered is there afterwards.
+    Crash,
+}
+
+fn steps() -> impl Strategy<Value = Step> {
+    let id = || 1..4_u64;
+    let place = || 0..6_u64;
+    prop_oneof![
+        2 => id().prop_map(Step::Save),
+        1 => id().prop_map(Step::End),
+        1 => (id(), 0..3_u8).prop_map(|(id, it)| Step::Subscribe(id, it)),
+        1 => (id(), 0..3_u8).prop_map(|(id, it)| Step::Unsubscribe(id, it)),
+        6 => prop::collection::vec((id(), place()), 1..4).prop_map(Step::Queue),
+        2 => (id(), place()).prop_map(|(id, place)| Step::Release(id, place)),
+        4 => (id(), place()).prop_map(|(id, place)| Step::Drop(id, place)),
+        1 => (id(), 1..4_u16).prop_map(|(id, it)| Step::Receive(id, it)),
+        1 => (id(), 1..4_u16).prop_map(|(id, it)| Step::ReceiveReleased(id, it)),
+        1 => (0..3_u8, any::<u8>()).prop_map(|(topic, it)| Step::Retain(topic, it)),
+        1 => (0..3_u8).prop_map(Step::Clear),
+        1 => Just(Step::Crash),
+    ]
+}
+
+/// Places are taken once, as the router does it: each step gets places of its own.
+fn changes(step: &Step, round: u64) -> Vec<Change> {
+    let place = |at: u64| at;
+    let filter = |it: u8| TopicFilter::parse(&format!("f/{it}")).expect("valid");
+    let packet = |it: u16| NonZeroU16::new(it).expect("not zero");
+    match step {
+        Step::Save(id) => vec![saved(*id)],
+        Step::End(id) => vec![Change::SessionEnded(SessionId(*id))],
+        Step::Subscribe(id, it) => {
+            let options = SubscriptionOptions {
+                qos: QoS::from_bits(*it).expect("below 3"),
+                ..SubscriptionOptions::default()
+            };
+            vec![Change::Subscribed(SessionId(*id), filter(*it), options)]
+        }
+        Step::Unsubscribe(id, it) => vec![Change::Unsubscribed(SessionId(*id), filter(*it))],
+        Step::Queue(places) => {
+            let message = message("t", &round.to_string(), QoS::ExactlyOnce);
+            let mut places = places.clone();
+            places.sort_unstable();
+            places.dedup();
+            let queued = |(id, at)| Change::MessageQueued(SessionId(id), at, delivery(&message));
+            places.into_iter().map(queued).collect()
+        }
+        Step::Release(id, at) => vec![Change::MessageReleased(SessionId(*id), place(*at))],
+        Step::Drop(id, at) => vec![Change::MessageDropped(SessionId(*id), place(*at))],
+        Step::Receive(id, it) => vec![Change::Received(SessionId(*id), packet(*it))],
+        Step::ReceiveReleased(id, it) => {
+            vec![Change::ReceivedReleased(SessionId(*id), packet(*it))]
+        }
+        Step::Retain(it, payload) => {
+            let topic = format!("r/{it}");
+            vec![Change::RetainedSet(message(
+                &topic,
+                &payload.to_string(),
+                QoS::AtMostOnce,
+            ))]
+        }
+        Step::Clear(it) => vec![Change::RetainedCleared(topic(&format!("r/{it}")))],
+        Step::Crash => Vec::new(),
+    }
+}
+
+/// The router takes each place once, and gives it up once: what would break that is left out.
+#[derive(Default)]
+struct Places {
+    taken: std::collections::HashMap<(u64, u64), bool>,
+    sessions: std::collections::HashSet<u64>,
+    ended: std::collections::HashSet<u64>,
+}
+
+impl Places {
+    fn allows(&mut self, change: &Change) -> bool {
+        match change {
+            // A number is used by one session.
+            Change::SessionSaved(record) => {
+                let id = record.id.0;
+                self.sessions.insert(id);
+                !self.ended.contains(&id)
+            }
+            Change::SessionEnded(id) => {
+                self.ended.insert(id.0);
+                true
+            }
+            Change::MessageQueued(id, place, _) => {
+                self.sessions.contains(&id.0) && self.taken.insert((id.0, *place), true).is_none()
+            }
+            Change::MessageReleased(id, place) => self.taken.get(&(id.0, *place)) == Some(&true),
+            Change::MessageDropped(id, place) => {
+                self.taken.insert((id.0, *place), false) == Some(true)
+            }
+            Change::RetainedSet(_)
+            | Change::RetainedCleared(_)
+            | Change::Subscribed(..)
+            | Change::Unsubscribed(..)
+            | Change::Received(..)
+            | Change::ReceivedReleased(..) => true,
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+
+    /// Whatever happens in whatever order, with crashes in between, the store holds what the model holds.
+    #[test]
+    fn it_is_as_the_model(steps in prop::collection::vec(steps(), 1..80)) {
+        let directory = TempDir::new().unwrap();
+        let mut disk = open(directory.path());
+        let model = Memory::default();
+        let mut places = Places::default();
+        for (round, step) in (0..).zip(&steps) {
+            if matches!(step, Step::Crash) {
+                // A copy of the files as they are while the store is open is what a killed process leaves.
+                keep(&disk, Vec::new()).unwrap();
+                let copy = TempDir::new().unwrap();
+                copy_files(directory.path(), copy.path());
+                prop_assert_eq!(contents(&open(copy.path())), contents(&model));
+                disk.close();
+                disk = open(directory.path());
+                continue;
+            }
+            let mut changes = changes(step, round);
+            changes.retain(|change| places.allows(change));
+            model.commit(changes.clone(), None);
+            disk.commit(changes, None);
+        }
+        disk.close();
+        prop_assert_eq!(contents(&open(directory.path())), contents(&model));
+    }
+
+    /// A reader of stored values expects anything.
+    #[test]
+    fn any_bytes_are_read_without_a_panic(key in prop::collection::vec(any::<u8>(), 0..20), value in prop::collection::vec(any::<u8>(), 0..200)) {
+        let _ = read_any(&key, &value);
+        prop_assert!(record::decode_number(&key, &value).is_err());
+    }
+}
+
+fn copy_files(from: &Path, to: &Path) {
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            std::fs::create_dir_all(&target).unwrap();
+            copy_files(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
+
+/// Of a long queue the first part is read at start, the rest when it is asked for, damage passed over.
+#[test]
+fn long_queues_are_read_in_parts() {
+    const MESSAGES: u64 = 2500;
+    let directory = TempDir::new().unwrap();
+    let disk = open(directory.path());
+    let queued = |place: u64| {
+        let message = message("t", &place.to_string(), QoS::AtLeastOnce);
+        Change::MessageQueued(SessionId(1), place, delivery(&message))
+    };
+    let mut changes = vec![saved(1), saved(2)];
+    changes.extend((0..MESSAGES).map(queued));
+    keep(&disk, changes).unwrap();
+    drop(disk);
+    let engine = Engine::open(directory.path()).unwrap();
+    let damaged = (
+        engine::Table::Messages,
+        1500_u64.to_be_bytes().to_vec(),
+        Some(vec![1]),
+    );
+    engine.write(vec![damaged], engine::Reach::Disk).unwrap();
+    drop(engine);
+    let disk = open(directory.path());
+    let (_, sessions) = contents(&disk);
+    assert_eq!(sessions[0].queue.len(), 1000);
+    let unread = sessions[0].unread.clone().expect("more");
+    assert_eq!((unread.first, unread.last), (1000, MESSAGES - 1));
+    assert_eq!(unread.messages as u64, MESSAGES - 1000);
+    let mut from = unread.first;
+    let mut places = Vec::new();
+    loop {
+        let (told, answer) = std::sync::mpsc::channel();
+        let take = move |read| told.send(read).expect("somebody waits");
+        disk.read(SessionId(1), from, 256, Box::new(take));
+        let read = answer.recv().unwrap().unwrap();
+        places.extend(read.iter().map(|(place, _)| *place));
+        if read.len() < 256 {
+            break;
+        }
+        from = places.last().expect("some") + 1;
+    }
+    let expected: Vec<_> = (1000..MESSAGES).filter(|place| *place != 1500).collect();
+    assert_eq!(places, expected);
+}
+
+/// A backup is whole or refused; what it was made of may go on meanwhile.
+#[test]
+fn a_backup_is_the_store_as_it_was() {
+    let directory = TempDir::new().unwrap();
+    let (store, file) = (directory.path().join("a"), directory.path().join("backup"));
+    let disk = open(&store);
+    let model = Memory::default();
+    let message = message("t", "x", QoS::AtLeastOnce);
+    let queued = Change::MessageQueued(SessionId(1), 5, delivery(&message));
+    let changes = vec![saved(1), queued, Change::RetainedSet(message)];
+    keep(&model, changes.clone()).unwrap();
+    keep(&disk, changes).unwrap();
+    let rows = disk.backup(&file).unwrap();
+    keep(&disk, vec![Change::SessionEnded(SessionId(1))]).unwrap();
+    let again = directory.path().join("b");
+    assert_eq!(Disk::restore(&file, &again).unwrap(), rows);
+    assert_eq!(contents(&open(&again)), contents(&model));
+    let refused = Disk::restore(&file, &again).unwrap_err();
+    assert!(
+        refused.source.to_string().contains("not empty"),
+        "{refused:?}"
+    );
+    let whole = std::fs::read(&file).unwrap();
+    let third = directory.path().join("c");
+    for at in [10, 20, whole.len() / 2, whole.len() - 1] {
+        std::fs::write(&file, &whole[..at]).unwrap();
+        assert!(Disk::restore(&file, &third).is_err(), "cut at {at}");
+        let mut damaged = whole.clone();
+        damaged[at] ^= 1;
+        std::fs::write(&file, damaged).unwrap();
+        assert!(Disk::restore(&file, &third).is_err(), "damaged at {at}");
+        assert!(!third.exists());
+    }
+}
+
+/// Expiry is kept by the wall clock: it goes on while nothing runs.
+#[test]
+fn expiry_is_counted_across_restarts() {
+    let directory = TempDir::new().unwrap();
+    let disk = open(directory.path());
+    let now = tokio::time::Instant::now().into_std();
+    let mut expiring = Message::clone(&message("t", "x", QoS::AtLeastOnce));
+    expiring.expires_at = Some(now + Duration::from_secs(60));
+    let expiring = Arc::new(expiring);
+    let queued = Change::MessageQueued(SessionId(1), 1, delivery(&expiring));
+    keep(&disk, vec![saved(1), queued]).unwrap();
+    drop(disk);
+    let (_, sessions) = contents(&open(directory.path()));
+    let again = sessions[0].queue[0]
+        .1
+        .message
+        .expires_at
+        .expect("an expiry");
+    let apart = again.max(now + Duration::from_secs(60)) - again.min(now + Duration::from_secs(60));
+    assert!(apart < Duration::from_secs(5), "{apart:?}");
+    let _ = SystemTime::now();
+}

@@ -1,0 +1,303 @@
+//! The one thread that writes. It takes what has come, makes one batch of it, and tells everybody who waits.
+//!
+//! While the store fails, messages are refused at once and everything else waits in [`Deferred`]; the store is opened
+//! again every second until it takes that.
+
+use std::{
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use super::{
+    Health, Page, Shared, Transaction,
+    deferred::Deferred,
+    engine::{Engine, Reach},
+    load,
+    reader::Reader,
+    record::Moment,
+    stage::{Index, Stage},
+};
+use crate::{
+    storage::{Receipt, StorageError},
+    telemetry::Metrics,
+};
+
+/// Commits are so far apart where more than one is waited for: what comes in between shares one fdatasync.
+const WINDOW: Duration = Duration::from_millis(1);
+
+/// What nobody waits for is on the disk after so long.
+const LINGER: Duration = Duration::from_millis(100);
+
+/// Between two attempts to open a store that has failed.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// Rows of ended sessions that one batch removes where nothing else is to do.
+const SWEEP: usize = 1000;
+
+/// Between two looks at how large the store is.
+const MEASURE: Duration = Duration::from_secs(5);
+
+/// Steps of QoS 2 that may wait for a store that fails.
+const MAX_WAITING: usize = 100_000;
+
+pub(super) struct Writer {
+    pub(super) path: PathBuf,
+    pub(super) shared: Arc<Shared>,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) health: Health,
+    pub(super) index: Index,
+    /// `None` while the store fails.
+    pub(super) engine: Option<Arc<Engine>>,
+    pub(super) reader: Reader,
+    /// Something was written and is not on the disk yet.
+    pub(super) is_dirty: bool,
+    /// The last commit was waited for by more than one.
+    pub(super) is_shared: bool,
+    pub(super) last_commit: Instant,
+    pub(super) last_sync: Instant,
+    pub(super) measured: Instant,
+    pub(super) failure: Option<Failure>,
+}
+
+/// What waits until the store works again.
+pub(super) struct Failure {
+    error: StorageError,
+    deferred: Deferred,
+    waiting: Vec<Receipt>,
+    pages: Vec<Page>,
+    next_try: Instant,
+}
+
+impl Writer {
+    /// Until the store is closed and everything is where it has to be.
+    pub(super) fn run(mut self) {
+        loop {
+            let patience = self.patience();
+            let (group, is_closed) = self.shared.wait(patience);
+            if self.failure.is_some() {
+                self.refuse(group, false);
+                self.try_again(is_closed);
+            } else {
+                self.pause(&group);
+                let mut group = group;
+                group.append(&mut self.shared.take());
+                self.commit(group);
+            }
+            if is_closed && self.shared.is_empty() {
+                break;
+            }
+        }
+        if let Some(engine) = &self.engine
+            && let Err(error) = engine.sync()
+        {
+            complain(&error);
+        }
+    }
+
+    /// How long nothing may happen.
+    fn patience(&self) -> Option<Duration> {
+        if self.failure.is_some() {
+            return Some(RETRY);
+        }
+        if !self.index.sweeping.is_empty() {
+            return Some(Duration::ZERO);
+        }
+        self.is_dirty.then_some(LINGER)
+    }
+
+    /// Where several wait for each commit, lets some more come in.
+    fn pause(&self, group: &[Transaction]) {
+        if self.is_shared && !group.is_empty() {
+            std::thread::sleep(WINDOW.saturating_sub(self.last_commit.elapsed()));
+        }
+    }
+
+    fn commit(&mut self, group: Vec<Transaction>) {
+        let waiting = group.iter().filter(|it| it.receipt.is_some()).count();
+        self.is_shared = waiting > 1;
+        let begin = now();
+        match self.write(&group, waiting > 0) {
+            Ok(wrote) => {
+                self.last_commit = now();
+                if wrote {
+                    self.metrics.store_commits.increment();
+                    self.metrics
+                        .store_commit_latency
+                        .observe(self.last_commit - begin);
+                }
+                for transaction in group {
+                    if let Some(receipt) = transaction.receipt {
+                        receipt(Ok(()));
+                    }
+                    if let (Some(page), Some(engine)) = (transaction.page, &self.engine) {
+                        self.reader.read(engine.clone(), page);
+                    }
+                }
+            }
+            Err(error) => self.fail(error, group),
+        }
+        self.measure();
+    }
+
+    /// Figures that cost something, once in a while.
+    fn measure(&mut self) {
+        if self.measured.elapsed() < MEASURE {
+            return;
+        }
+        self.measured = now();
+        let metrics = &self.metrics;
+        metrics.store_corrupt.set(signed(self.index.corrupt));
+        if let Some(engine) = &self.engine {
+            metrics.store_disk_bytes.set(signed(engine.disk_space()));
+        }
+    }
+
+    /// Whether there was anything to write.
+    fn write(&mut self, group: &[Transaction], is_awaited: bool) -> Result<bool, StorageError> {
+        let Some(engine) = &self.engine else {
+            return Ok(false);
+        };
+        let mut stage = Stage::new(engine, &mut self.index);
+        // Who waits for a commit does not wait for much of what others have left. First, since what ends in this batch has
+        // rows in it.
+        stage.sweep(if group.is_empty() { SWEEP } else { SWEEP / 10 })?;
+        for change in group.iter().flat_map(|it| &it.changes) {
+            stage.apply(change)?;
+        }
+        let lingers = self.last_sync.elapsed() >= LINGER;
+        if stage.is_empty() {
+            if self.is_dirty && (is_awaited || lingers) {
+                engine.sync()?;
+                self.metrics.store_syncs.increment();
+                self.is_dirty = false;
+                self.last_sync = now();
+            }
+            return Ok(false);
+        }
+        let reach = if is_awaited || lingers {
+            Reach::Disk
+        } else {
+            Reach::System
+        };
+        engine.write(stage.into_batch(Moment::now()), reach)?;
+        self.is_dirty = reach == Reach::System;
+        if !self.is_dirty {
+            self.metrics.store_syncs.increment();
+            self.last_sync = now();
+        }
+        Ok(true)
+    }
+
+    /// The store has failed: what it was given may be in it or not.
+    fn fail(&mut self, error: StorageError, group: Vec<Transaction>) {
+        complain(&error);
+        self.metrics.store_failing.set(1);
+        self.metrics.store_failures.increment();
+        (self.health)(false);
+        // After a failed write nothing that the engine says of itself can be relied on: it is read anew.
+        self.engine = None;
+        *self.shared.engine.lock() = None;
+        self.failure = Some(Failure {
+            error,
+            deferred: Deferred::default(),
+            waiting: Vec::new(),
+            pages: Vec::new(),
+            next_try: now() + RETRY,
+        });
+        self.refuse(group, true);
+    }
+
+    /// Refuses what cannot wait and keeps what can. `was_tried`: the store may have part of it.
+    fn refuse(&mut self, group: Vec<Transaction>, was_tried: bool) {
+        let Some(failure) = &mut self.failure else {
+            return;
+        };
+        for Transaction {
+            changes,
+            receipt,
+            page,
+        } in group
+        {
+            failure.pages.extend(page);
+            // Without changes it asks whether what was before is kept, and it is not.
+            let mut is_refused = changes.is_empty();
+            for change in changes {
+                is_refused |= failure.deferred.take(change, was_tried, &mut self.index);
+            }
+            match receipt {
+                Some(receipt) if is_refused || failure.waiting.len() >= MAX_WAITING => {
+                    receipt(Err(failure.error.clone()));
+                }
+                receipt => failure.waiting.extend(receipt),
+            }
+        }
+    }
+
+    /// Opens the store anew and gives it what has waited.
+    fn try_again(&mut self, is_last: bool) {
+        let Some(failure) = &self.failure else {
+            return;
+        };
+        if now() < failure.next_try && !is_last {
+            return;
+        }
+        match self.reopen(failure) {
+            Ok((engine, index)) => {
+                self.index = index;
+                let engine = Arc::new(engine);
+                self.engine = Some(engine.clone());
+                *self.shared.engine.lock() = Some(engine.clone());
+                self.is_dirty = false;
+                self.metrics.store_failing.set(0);
+                (self.health)(true);
+                tracing::info!(code = "storage.recovered", "storage works again");
+                if let Some(failure) = self.failure.take() {
+                    for receipt in failure.waiting {
+                        receipt(Ok(()));
+                    }
+                    for page in failure.pages {
+                        self.reader.read(engine.clone(), page);
+                    }
+                }
+            }
+            Err(error) => {
+                tracing::debug!(code = "storage.failing", "{error} still: {}", error.source);
+                if let Some(failure) = &mut self.failure {
+                    failure.error = error;
+                    failure.next_try = now() + RETRY;
+                }
+            }
+        }
+    }
+
+    fn reopen(&self, failure: &Failure) -> Result<(Engine, Index), StorageError> {
+        let engine = Engine::open(&self.path)?;
+        let mut index = Index::default();
+        load::load(&engine, &mut index)?;
+        let mut stage = Stage::new(&engine, &mut index);
+        for change in failure.deferred.changes() {
+            stage.apply(&change)?;
+        }
+        let batch = stage.into_batch(Moment::now());
+        engine.write(batch, Reach::Disk)?;
+        index.lost.clone_from(&self.index.lost);
+        Ok((engine, index))
+    }
+}
+
+fn complain(error: &StorageError) {
+    tracing::error!(
+        code = "storage.failed",
+        "{error}: {}; messages that must be kept are not acknowledged until it works again",
+        error.source
+    );
+}
+
+fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}
