@@ -20,7 +20,7 @@ use std::{
     path::{Path, PathBuf},
     sync::Arc,
     thread::JoinHandle,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use parking_lot::{Condvar, Mutex};
@@ -76,6 +76,10 @@ struct Pending {
     transactions: Vec<Transaction>,
     /// What the messages among them occupy.
     bytes: usize,
+    /// How many of them somebody waits for.
+    awaited: usize,
+    /// So many are enough for whoever waits for more of them.
+    enough: usize,
     is_closed: bool,
 }
 
@@ -107,8 +111,8 @@ impl Disk {
             engine: Some(engine),
             reader: Reader::start(path)?,
             is_dirty: false,
-            is_shared: false,
-            last_commit: now,
+            awaited: 0,
+            took: Duration::ZERO,
             last_sync: now,
             measured: now,
             failure: None,
@@ -209,8 +213,9 @@ impl Disk {
             return;
         }
         pending.bytes += bytes;
+        pending.awaited += usize::from(is_awaited);
         pending.transactions.push(transaction);
-        if pending.transactions.len() == 1 {
+        if pending.transactions.len() == 1 || is_awaited && pending.awaited == pending.enough {
             self.shared.has_come.notify_one();
         }
     }
@@ -223,8 +228,14 @@ impl Drop for Disk {
 }
 
 impl Shared {
-    /// What has come, once something has or patience is at its end; and whether nothing more will.
-    fn wait(&self, patience: Option<Duration>) -> (Vec<Transaction>, bool) {
+    /// What has come, once something has or patience is at its end; and whether nothing more will. Once something has
+    /// come, waits until so many are waited for, or until `at_most` has passed.
+    fn wait(
+        &self,
+        patience: Option<Duration>,
+        enough: usize,
+        at_most: Duration,
+    ) -> (Vec<Transaction>, bool) {
         let mut pending = self.pending.lock();
         if pending.transactions.is_empty() && !pending.is_closed {
             match patience {
@@ -234,15 +245,19 @@ impl Shared {
                 None => self.has_come.wait(&mut pending),
             }
         }
+        if pending.awaited > 0 {
+            pending.enough = enough;
+            let end = Instant::now() + at_most;
+            while pending.awaited < enough
+                && !pending.is_closed
+                && !self.has_come.wait_until(&mut pending, end).timed_out()
+            {}
+            pending.enough = 0;
+        }
         pending.bytes = 0;
+        pending.awaited = 0;
         let is_closed = pending.is_closed;
         (std::mem::take(&mut pending.transactions), is_closed)
-    }
-
-    fn take(&self) -> Vec<Transaction> {
-        let mut pending = self.pending.lock();
-        pending.bytes = 0;
-        std::mem::take(&mut pending.transactions)
     }
 
     fn is_empty(&self) -> bool {

@@ -23,7 +23,8 @@ use crate::{
     telemetry::Metrics,
 };
 
-/// Commits are so far apart where more than one is waited for: what comes in between shares one fdatasync.
+/// A commit waits at most so long for those that the commit before has answered to come again, and never longer than a
+/// commit takes: what comes in between shares one fdatasync. Who is alone waits for nobody.
 const WINDOW: Duration = Duration::from_millis(1);
 
 /// What nobody waits for is on the disk after so long.
@@ -52,9 +53,10 @@ pub(super) struct Writer {
     pub(super) reader: Reader,
     /// Something was written and is not on the disk yet.
     pub(super) is_dirty: bool,
-    /// The last commit was waited for by more than one.
-    pub(super) is_shared: bool,
-    pub(super) last_commit: Instant,
+    /// How many waited for the last commit.
+    pub(super) awaited: usize,
+    /// How long it took.
+    pub(super) took: Duration,
     pub(super) last_sync: Instant,
     pub(super) measured: Instant,
     pub(super) failure: Option<Failure>,
@@ -74,14 +76,12 @@ impl Writer {
     pub(super) fn run(mut self) {
         loop {
             let patience = self.patience();
-            let (group, is_closed) = self.shared.wait(patience);
+            let at_most = self.took.min(WINDOW);
+            let (group, is_closed) = self.shared.wait(patience, self.awaited, at_most);
             if self.failure.is_some() {
                 self.refuse(group, false);
                 self.try_again(is_closed);
             } else {
-                self.pause(&group);
-                let mut group = group;
-                group.append(&mut self.shared.take());
                 self.commit(group);
             }
             if is_closed && self.shared.is_empty() {
@@ -106,25 +106,18 @@ impl Writer {
         self.is_dirty.then_some(LINGER)
     }
 
-    /// Where several wait for each commit, lets some more come in.
-    fn pause(&self, group: &[Transaction]) {
-        if self.is_shared && !group.is_empty() {
-            std::thread::sleep(WINDOW.saturating_sub(self.last_commit.elapsed()));
-        }
-    }
-
     fn commit(&mut self, group: Vec<Transaction>) {
-        let waiting = group.iter().filter(|it| it.receipt.is_some()).count();
-        self.is_shared = waiting > 1;
+        let awaited = group.iter().filter(|it| it.receipt.is_some()).count();
         let begin = now();
-        match self.write(&group, waiting > 0) {
+        match self.write(&group, awaited > 0) {
             Ok(wrote) => {
-                self.last_commit = now();
+                let took = now() - begin;
                 if wrote {
                     self.metrics.store_commits.increment();
-                    self.metrics
-                        .store_commit_latency
-                        .observe(self.last_commit - begin);
+                    self.metrics.store_commit_latency.observe(took);
+                }
+                if awaited > 0 {
+                    (self.awaited, self.took) = (awaited, took);
                 }
                 for transaction in group {
                     if let Some(receipt) = transaction.receipt {
