@@ -28,6 +28,7 @@ fn fanout(c: &mut Criterion) {
             queue: QueueConfig {
                 max_messages: 1000,
                 max_bytes: 16 << 20,
+                max_age: Duration::MAX,
                 when_full: WhenFull::DropOldest,
                 queue_qos0: false,
             },

@@ -72,6 +72,7 @@ fn fill(mix: Mix, size: usize) -> Filled {
             // The consumers sleep: what is measured is finding them, and one push that makes the oldest give way.
             max_messages: 1,
             max_bytes: 1 << 20,
+            max_age: Duration::MAX,
             when_full: WhenFull::DropOldest,
             queue_qos0: false,
         },

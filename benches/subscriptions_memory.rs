@@ -23,6 +23,7 @@ fn main() {
         queue: QueueConfig {
             max_messages: 1000,
             max_bytes: 16 << 20,
+            max_age: Duration::MAX,
             when_full: WhenFull::DropOldest,
             queue_qos0: false,
         },

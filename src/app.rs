@@ -24,7 +24,7 @@ use crate::{
     mqtt::Broker,
     router::Router,
     runtimes::{Pulse, Runtimes},
-    storage::{Disk, Memory, Storage},
+    storage::{Disk, Loading, Memory, Storage},
     sys,
     telemetry::{Metrics, Probes},
 };
@@ -56,7 +56,11 @@ pub struct Builder {
     storage: Option<Arc<dyn Storage>>,
     authority: Option<Arc<dyn Authority>>,
     inherited: Inherited,
+    tell: Box<Tell>,
 }
+
+/// Hears how far the reading of a store has come.
+type Tell = dyn Fn(Loading) + Send + Sync;
 
 /// Why a broker did not start or did not take a new configuration; everything that is wrong, one line each.
 #[derive(Debug)]
@@ -65,12 +69,13 @@ pub struct Failed(Vec<String>);
 impl App {
     /// Begins with a checked configuration.
     #[must_use]
-    pub const fn builder(config: Config) -> Builder {
+    pub fn builder(config: Config) -> Builder {
         Builder {
             config,
             storage: None,
             authority: None,
             inherited: Inherited::none(),
+            tell: Box::new(|_| {}),
         }
     }
 
@@ -266,6 +271,13 @@ impl Builder {
         self
     }
 
+    /// Who is told, once a second, how far the reading of a large store has come.
+    #[must_use]
+    pub fn tell_loading(mut self, tell: impl Fn(Loading) + Send + Sync + 'static) -> Self {
+        self.tell = Box::new(tell);
+        self
+    }
+
     /// Binds, spawns a thread per runtime, and returns once every listener accepts.
     ///
     /// # Errors
@@ -276,12 +288,13 @@ impl Builder {
             storage,
             authority: given,
             inherited,
+            tell,
         } = self;
         let started = now();
         let metrics = Arc::new(Metrics::default());
         let readiness = Arc::new(Readiness::default());
-        let storage =
-            storage.map_or_else(|| open_storage(&config, &metrics, readiness.clone()), Ok)?;
+        let open = || open_storage(&config, &metrics, readiness.clone(), &*tell);
+        let storage = storage.map_or_else(open, Ok)?;
         let certificates = Certificates::open(config.tls.clone(), metrics.clone())
             .map_err(|errors| Failed(lines(errors.0)))?;
         let loaded = storage.load();
@@ -368,12 +381,13 @@ fn open_storage(
     config: &Config,
     metrics: &Arc<Metrics>,
     readiness: Arc<Readiness>,
+    tell: &Tell,
 ) -> Result<Arc<dyn Storage>, Failed> {
     if config.ephemeral {
         return Ok(Arc::new(Memory::default()));
     }
     let health = Box::new(move |works: bool| readiness.storage_failing(!works));
-    match Disk::open(&config.data_dir.join(STORE), metrics.clone(), health) {
+    match Disk::open_and_tell(&config.data_dir.join(STORE), metrics.clone(), health, tell) {
         Ok(disk) => Ok(Arc::new(disk)),
         Err(error) => Err(Failed::because(error.with_cause())),
     }

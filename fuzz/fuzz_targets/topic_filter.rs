@@ -17,6 +17,7 @@ fn router() -> Router {
     let queue = QueueConfig {
         max_messages: 10,
         max_bytes: 10_000_000,
+        max_age: std::time::Duration::MAX,
         when_full: WhenFull::DropOldest,
         queue_qos0: false,
     };

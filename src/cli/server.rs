@@ -98,7 +98,11 @@ async fn serve(
         (Err(error), _) => return complain(Exit::Configuration, error),
         (_, Err(error)) => return complain(Exit::Configuration, error),
     };
-    let app = match App::builder(config).inherited(inherited).start() {
+    let app = match App::builder(config)
+        .inherited(inherited)
+        .tell_loading(service::loading)
+        .start()
+    {
         Ok(app) => app,
         Err(failed) => return complain(Exit::Configuration, failed),
     };

@@ -3,11 +3,23 @@
 
 use std::{fmt, io, time::Duration};
 
-use gatemq::{app::App, runtimes::Pulse};
+use gatemq::{app::App, runtimes::Pulse, storage::Loading};
 use sd_notify::NotifyState;
 
 /// Beyond `drain_timeout`, until the process has ended: what the last connections take, and more.
 const LAST_STEPS: Duration = Duration::from_secs(15);
+
+/// How long the manager may wait for the next word while a store is read: 30 times what there is between two.
+const LOADING: Duration = Duration::from_secs(30);
+
+/// A large store is being read, and nothing listens yet. The manager does not give up for as long as it hears this.
+pub(super) fn loading(loading: Loading) {
+    let time = u32::try_from(LOADING.as_micros()).unwrap_or(u32::MAX);
+    notify(&[
+        NotifyState::Status(&line(format_args!("reading the store: {loading}"))),
+        NotifyState::ExtendTimeoutUsec(time),
+    ]);
+}
 
 /// Every listener accepts.
 pub(super) fn ready(app: &App) {

@@ -83,6 +83,13 @@ pub(super) const MAX_SUBSCRIPTIONS: Limit = limit(10_000, 1, 10_000_000);
 pub(super) const QUEUE_MESSAGES: Limit = limit(1_000, 1, 100_000_000);
 /// Sixteen of the largest packets: what bounds a queue of large messages.
 pub(super) const QUEUE_BYTES: Limit = limit(16 * MIB, KIB, 1024 * GIB);
+/// As long as the session: off by default, since what was acknowledged is to arrive. The most is what a Message Expiry
+/// Interval can say without meaning "never".
+pub(super) const QUEUE_AGE: Wait = Wait {
+    default: NEVER,
+    least: Duration::from_secs(1),
+    most: Duration::from_secs(0xFFFF_FFFE),
+};
 /// 512 sessions that are all a thousand messages of 1 kB behind.
 pub(super) const QUEUE_TOTAL_BYTES: Limit = limit(512 * MIB, MIB, 1024 * GIB);
 /// A million topics of 256 bytes, payload and name included.

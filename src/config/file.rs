@@ -87,6 +87,7 @@ section! {
     QueueFile "[queue]" {
         max_messages: Count,
         max_bytes: Size,
+        max_age: OrNever,
         when_full: WhenFull,
         queue_qos0: bool,
         max_total_bytes: Size,

@@ -22,6 +22,15 @@ use crate::{
     telemetry::Metrics,
 };
 
+/// Between two looks at all queues: no more often, where messages may wait for a moment only.
+const SWEEP_LEAST: Duration = Duration::from_secs(1);
+
+/// And no less often: what nobody will be sent takes its place for a minute at most.
+const SWEEP_MOST: Duration = Duration::from_secs(60);
+
+/// Queues that are looked at before others have their turn on the same core.
+const SWEPT_AT_ONCE: usize = 64;
+
 /// The protocol engine: one for a process, shared by all listeners.
 pub struct Broker {
     /// Limits for connections to come.
@@ -127,12 +136,30 @@ impl Broker {
 
     /// Lets go of what has expired, for as long as it is polled.
     pub async fn run_timers(self: Arc<Self>) {
+        let mut swept = tokio::time::Instant::now();
         loop {
-            let now = tokio::time::Instant::now().into_std();
-            for due in Registry::take_due(&self, now) {
-                due.carry_out(&self, now);
+            let now = tokio::time::Instant::now();
+            for due in Registry::take_due(&self, now.into_std()) {
+                due.carry_out(&self, now.into_std());
             }
-            self.registry.wait_for_due().await;
+            let every = self.router.max_age().clamp(SWEEP_LEAST, SWEEP_MOST);
+            if now >= swept + every {
+                self.sweep_queues().await;
+                swept = now;
+            }
+            // Something is due, or it is time to sweep again.
+            let _ = tokio::time::timeout_at(swept + every, self.registry.wait_for_due()).await;
+        }
+    }
+
+    /// What waits for who is away and is not worth sending any more frees its place, though nobody comes to look.
+    async fn sweep_queues(&self) {
+        for queues in self.registry.parked_queues() {
+            let now = tokio::time::Instant::now().into_std();
+            for some in queues.chunks(SWEPT_AT_ONCE) {
+                some.iter().for_each(|queue| queue.sweep(now));
+                tokio::task::yield_now().await;
+            }
         }
     }
 

@@ -21,6 +21,7 @@ use super::{
 };
 use crate::{
     message::{ClientId, Message},
+    router::Queue,
     storage::{Change, StoredWill},
 };
 
@@ -289,6 +290,17 @@ impl Registry {
             .iter()
             .flat_map(|shard| shard.lock().values().filter_map(live).collect::<Vec<_>>())
             .collect()
+    }
+
+    /// The queues of sessions that wait for their client, some at a time.
+    pub(super) fn parked_queues(&self) -> impl Iterator<Item = Vec<Arc<Queue>>> {
+        let parked = |slot: &Slot| match slot {
+            Slot::Live(..) => None,
+            Slot::Parked(parked) => Some(parked.state.queue().clone()),
+        };
+        self.shards
+            .iter()
+            .map(move |shard| shard.lock().values().filter_map(parked).collect())
     }
 
     /// Sessions, connected or not.

@@ -1,5 +1,7 @@
 //! What the operator decides about routing.
 
+use std::time::Duration;
+
 /// Limits of routing. All may change while the router runs.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Config {
@@ -20,7 +22,9 @@ pub struct QueueConfig {
     pub max_messages: usize,
     /// Bytes that may wait, by [`Message::footprint`](crate::message::Message::footprint).
     pub max_bytes: usize,
-    /// What happens to a message beyond these bounds.
+    /// How long one may wait. Whatever has waited longer is dropped, wherever it stands, and frees its place.
+    pub max_age: Duration,
+    /// What happens to a message beyond the first two bounds.
     pub when_full: WhenFull,
     /// Queue QoS 0 messages for sessions that are not connected.
     pub queue_qos0: bool,

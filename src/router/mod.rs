@@ -22,7 +22,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use arc_swap::ArcSwap;
@@ -81,6 +81,8 @@ pub struct Delivery {
     pub qos: QoS,
     /// The RETAIN flag it is sent with.
     pub retain: bool,
+    /// When it came into a queue: what its age is counted from.
+    pub queued_at: Instant,
     /// The identifiers of all subscriptions that matched [MQTT-3.3.4-3].
     pub subscription_identifiers: SmallVec<[u32; 1]>,
     /// The shared subscription it came by: another member may take it over while it is unsent.
@@ -125,6 +127,8 @@ struct Environment {
     config: ArcSwap<Config>,
     metrics: Arc<Metrics>,
     retained: RwLock<Topics>,
+    /// Queues of sessions that are kept may leave in storage what they do not need yet.
+    may_spill: bool,
 }
 
 impl Router {
@@ -135,6 +139,7 @@ impl Router {
             config: ArcSwap::from_pointee(config),
             retained: RwLock::new(Topics::new(metrics.clone())),
             metrics,
+            may_spill: storage.spares_memory(),
         };
         Self {
             core: Arc::new(Core {
@@ -149,6 +154,12 @@ impl Router {
     /// New limits, from now on.
     pub fn configure(&self, config: Config) {
         self.core.environment.config.store(Arc::new(config));
+    }
+
+    /// How long a message may wait.
+    #[must_use]
+    pub fn max_age(&self) -> Duration {
+        self.core.environment.config.load().queue.max_age
     }
 
     /// Puts back retained messages that storage kept. Reports no changes.

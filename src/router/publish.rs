@@ -72,11 +72,11 @@ impl Core {
         let gate = Arc::new(Gate::default());
         let route = Route {
             config: &config,
-            now: Some(now),
+            now,
             gate: gate.clone(),
             spilled: RefCell::default(),
         };
-        let mut found = self.find(message, size, &config);
+        let mut found = self.find(message, size, &config, now);
         let has_local = found.has_local;
         let mut matched = found.chosen.len();
         for (queue, delivery) in found.chosen.drain(..) {
@@ -106,7 +106,7 @@ impl Core {
             );
         }
         for (queue, place) in route.spilled.take() {
-            queue.told(place);
+            queue.told(place, now);
         }
         Published {
             matched,
@@ -116,7 +116,7 @@ impl Core {
     }
 
     /// Collects whom a message goes to; nothing is queued while subscriptions are locked.
-    fn find(&self, message: &Arc<Message>, size: usize, config: &Config) -> Matched {
+    fn find(&self, message: &Arc<Message>, size: usize, config: &Config, now: Instant) -> Matched {
         let mut found = Matched {
             subscribers: ROOM.take(),
             ..Matched::default()
@@ -135,7 +135,7 @@ impl Core {
                 let all = Standing::Absent;
                 found
                     .chosen
-                    .extend(group.choose(message, size, config, None, all));
+                    .extend(group.choose((message, now), size, config, None, all));
             }
         });
         found
@@ -151,11 +151,16 @@ impl Core {
     }
 
     /// What a member that goes was not sent, offered to those that are connected and have room; the rest comes back.
-    pub(super) fn hand_over_unsent(&self, from: &Queue, unsent: Vec<Queued>) -> Vec<Queued> {
+    pub(super) fn hand_over_unsent(
+        &self,
+        from: &Queue,
+        unsent: Vec<Queued>,
+        now: Instant,
+    ) -> Vec<Queued> {
         let config = self.environment.config.load();
         let route = Route {
             config: &config,
-            now: None,
+            now,
             gate: Arc::default(),
             spilled: RefCell::default(),
         };
@@ -190,7 +195,7 @@ impl Core {
         let config = self.environment.config.load();
         let route = Route {
             config: &config,
-            now: Some(now),
+            now,
             gate: Arc::default(),
             spilled: RefCell::default(),
         };
@@ -246,7 +251,8 @@ impl Core {
                 let subscriptions = self.subscriptions.read();
                 delivery.share.as_ref().and_then(|filter| {
                     let group = subscriptions.of(filter)?.group(filter)?;
-                    group.choose(&delivery.message, size, route.config, Some(from), fit)
+                    let message = (&delivery.message, delivery.queued_at);
+                    group.choose(message, size, route.config, Some(from), fit)
                 })
             };
             let Some((queue, chosen)) = chosen else {
@@ -293,6 +299,7 @@ fn deliver(
             qos: qos.min(message.qos),
             // [MQTT-3.3.1-12, -13]
             retain: retain && message.retain,
+            queued_at: route.now,
             subscription_identifiers: identifiers,
             share: None,
         };
@@ -333,10 +340,18 @@ fn is_exactly_once(change: &Change) -> bool {
     matches!(change, Change::MessageQueued(_, _, delivery) if delivery.qos == QoS::ExactlyOnce)
 }
 
-/// Whether losing it would break what an acknowledgement promises.
-const fn is_owed(change: &Change) -> bool {
-    matches!(
-        change,
-        Change::RetainedSet(_) | Change::RetainedCleared(_) | Change::MessageQueued(..)
-    )
+/// Whether losing it would break what an acknowledgement promises: QoS 0 is kept without a promise.
+fn is_owed(change: &Change) -> bool {
+    match change {
+        Change::RetainedSet(_) | Change::RetainedCleared(_) => true,
+        Change::MessageQueued(_, _, delivery) => delivery.qos > QoS::AtMostOnce,
+        Change::SessionSaved(_)
+        | Change::SessionEnded(_)
+        | Change::Subscribed(..)
+        | Change::Unsubscribed(..)
+        | Change::MessageReleased(..)
+        | Change::MessageDropped(..)
+        | Change::Received(..)
+        | Change::ReceivedReleased(..) => false,
+    }
 }

@@ -7,9 +7,12 @@
 //!
 //! [`Router::remove`]: super::Router::remove
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Instant,
 };
 
 use super::{Config, Delivery, Queue, queue::Standing, subscriptions::Subscriber};
@@ -65,10 +68,10 @@ impl Group {
             .position(|member| Arc::ptr_eq(&member.queue, queue))
     }
 
-    /// The member that gets this message, of those that are at least `fit`; never `except`.
+    /// The member that gets this message, queued first at that moment, of those that are at least `fit`; never `except`.
     pub(super) fn choose(
         &self,
-        message: &Arc<Message>,
+        (message, queued_at): (&Arc<Message>, Instant),
         size: usize,
         config: &Config,
         except: Option<&Queue>,
@@ -93,15 +96,24 @@ impl Group {
             }
         }
         let (_, member) = best?;
-        Some((member.queue.clone(), self.delivery(message, member)))
+        Some((
+            member.queue.clone(),
+            self.delivery(message, queued_at, member),
+        ))
     }
 
-    fn delivery(&self, message: &Arc<Message>, member: &Subscriber) -> Delivery {
+    fn delivery(
+        &self,
+        message: &Arc<Message>,
+        queued_at: Instant,
+        member: &Subscriber,
+    ) -> Delivery {
         let options = member.options;
         Delivery {
             message: message.clone(),
             qos: message.qos.min(options.qos),
             retain: message.retain && options.retain_as_published,
+            queued_at,
             subscription_identifiers: options.identifier.iter().map(|id| id.get()).collect(),
             share: Some(self.filter.clone()),
         }

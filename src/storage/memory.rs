@@ -10,7 +10,7 @@ use std::{
 use parking_lot::Mutex;
 
 use super::{
-    Answer, Change, Receipt, SessionId, SessionRecord, Snapshot, Storage, StorageError,
+    Answer, Change, QueuePart, Receipt, SessionId, SessionRecord, Snapshot, Storage, StorageError,
     StoredSession,
 };
 use crate::{
@@ -22,6 +22,19 @@ use crate::{
 #[derive(Clone, Debug, Default)]
 pub struct Memory {
     kept: Arc<Mutex<Kept>>,
+    #[cfg(test)]
+    is_spacious: bool,
+}
+
+#[cfg(test)]
+impl Memory {
+    /// Asks queues to leave here what they can, as a disk does.
+    pub(crate) fn spacious() -> Self {
+        Self {
+            is_spacious: true,
+            ..Self::default()
+        }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -64,15 +77,26 @@ impl Storage for Memory {
     }
 
     fn read(&self, id: SessionId, from: u64, most: usize, answer: Answer) {
-        let found = {
-            let kept = self.kept.lock();
-            let queue = kept.sessions.get(&id).map(|session| &session.queue);
-            let rest = queue.into_iter().flat_map(|queue| queue.range(from..));
-            rest.filter_map(|(place, delivery)| Some((*place, delivery.clone()?)))
-                .take(most)
-                .collect()
+        let kept = self.kept.lock();
+        let queue = kept.sessions.get(&id).map(|session| &session.queue);
+        let mut rest = queue
+            .into_iter()
+            .flat_map(|queue| queue.range(from..))
+            .filter_map(|(place, delivery)| Some((*place, delivery.clone()?)));
+        let part = QueuePart {
+            deliveries: rest.by_ref().take(most).collect(),
+            next: rest.next().map(|(place, _)| place),
         };
-        answer(Ok(found));
+        drop(kept);
+        answer(Ok(part));
+    }
+
+    fn spares_memory(&self) -> bool {
+        #[cfg(test)]
+        if self.is_spacious {
+            return true;
+        }
+        false
     }
 }
 

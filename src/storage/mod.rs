@@ -6,7 +6,7 @@
 mod disk;
 mod memory;
 
-pub use disk::{Disk, Health, read_any};
+pub use disk::{Disk, Health, Loading, read_any};
 pub use memory::Memory;
 
 use std::{
@@ -38,8 +38,8 @@ pub trait Storage: Send + Sync {
     /// of sessions, subscriptions and retained messages, is tried again until it succeeds.
     fn commit(&self, changes: Vec<Change>, receipt: Option<Receipt>);
 
-    /// Reads what lies in the queue of a session from a place on, at most so many deliveries in their order, as it is after
-    /// every commit before. The answer is called by this thread or another, perhaps before this returns; while storage
+    /// Reads what lies in the queue of a session from a place on, at most so many deliveries, as it is after every commit
+    /// before; fewer where they are large or damaged. The answer is called by this thread or another, perhaps before this returns; while storage
     /// fails, once it works again. It must not block.
     fn read(&self, id: SessionId, from: u64, most: usize, answer: Answer);
 
@@ -58,6 +58,11 @@ pub trait Storage: Send + Sync {
         })
     }
 
+    /// Whether what waits is better left here than held by queues, too: not where both are the same memory.
+    fn spares_memory(&self) -> bool {
+        true
+    }
+
     /// Waits until everything that was committed is where it has to be; nothing is committed afterwards.
     fn close(&self) {}
 }
@@ -65,8 +70,17 @@ pub trait Storage: Send + Sync {
 /// Learns what has become of a commit.
 pub type Receipt = Box<dyn FnOnce(Result<(), StorageError>) + Send>;
 
-/// Takes deliveries by their place.
-pub type Answer = Box<dyn FnOnce(Result<Vec<(u64, Delivery)>, StorageError>) + Send>;
+/// Takes a part of a queue.
+pub type Answer = Box<dyn FnOnce(Result<QueuePart, StorageError>) + Send>;
+
+/// A part of a queue.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct QueuePart {
+    /// Deliveries by their place, in ascending order.
+    pub deliveries: Vec<(u64, Delivery)>,
+    /// Where what was not read begins; `None` where nothing follows.
+    pub next: Option<u64>,
+}
 
 /// One session among all that ever were: a client identifier that is used again names another one.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]

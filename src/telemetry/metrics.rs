@@ -91,7 +91,11 @@ pub struct Metrics {
     pub retained_bytes: Gauge,
     /// Messages waiting in queues.
     pub queued_messages: Gauge,
-    /// Bytes waiting in queues or, above QoS 0, for their acknowledgement; by footprint.
+    /// Of those, the ones that lie in storage only.
+    pub spilled_messages: Gauge,
+    /// Bytes of them, by footprint.
+    pub spilled_bytes: Gauge,
+    /// Bytes in memory waiting in queues or, above QoS 0, for their acknowledgement; by footprint.
     pub queued_bytes: Gauge,
 
     // Storage.
@@ -107,6 +111,8 @@ pub struct Metrics {
     pub store_failures: Counter,
     /// Bytes that the store takes on its disk.
     pub store_disk_bytes: Gauge,
+    /// Bytes that are free there.
+    pub store_disk_free_bytes: Gauge,
     /// Stored values that could not be read.
     pub store_corrupt: Gauge,
     /// Messages not delivered, by reason.
@@ -134,6 +140,8 @@ pub enum DropReason {
     QueueFull,
     /// It expired before it could be sent.
     Expired,
+    /// It waited longer than the configuration lets a message wait.
+    TooOld,
     /// The client takes no packet that large.
     TooLarge,
     /// The only subscription was the publisher's own, with No Local.
@@ -146,10 +154,11 @@ pub enum DropReason {
 
 impl DropReason {
     /// Every reason, in the order of its value.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::NoSubscribers,
         Self::QueueFull,
         Self::Expired,
+        Self::TooOld,
         Self::TooLarge,
         Self::NoLocal,
         Self::QoS0,
@@ -163,6 +172,7 @@ impl DropReason {
             Self::NoSubscribers => "no_subscribers",
             Self::QueueFull => "queue_full",
             Self::Expired => "expired",
+            Self::TooOld => "max_age",
             Self::TooLarge => "too_large",
             Self::NoLocal => "no_local",
             Self::QoS0 => "qos0_msg",

@@ -233,6 +233,7 @@ impl Check<'_> {
             queue: QueueConfig {
                 max_messages: self.number(&queue.max_messages, defaults::QUEUE_MESSAGES),
                 max_bytes: self.number(&queue.max_bytes, defaults::QUEUE_BYTES),
+                max_age: self.or_never(&queue.max_age, defaults::QUEUE_AGE),
                 when_full: queue
                     .when_full
                     .value()

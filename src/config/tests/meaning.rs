@@ -75,6 +75,7 @@ fn the_example_means_what_it_says() {
             queue: router::QueueConfig {
                 max_messages: 1000,
                 max_bytes: 16 << 20,
+                max_age: Duration::from_secs(0xFFFF_FFFF),
                 when_full: WhenFull::DropOldest,
                 queue_qos0: false,
             },
@@ -254,6 +255,7 @@ fn queues_and_retained_messages() {
         [queue]
         max_messages = 7
         max_bytes = "1KiB"
+        max_age = "1d"
         when_full = "disconnect"
         queue_qos0 = true
         max_total_bytes = "1GiB"
@@ -265,6 +267,7 @@ fn queues_and_retained_messages() {
         queue: router::QueueConfig {
             max_messages: 7,
             max_bytes: 1024,
+            max_age: Duration::from_secs(24 * 3600),
             when_full: WhenFull::Disconnect,
             queue_qos0: true,
         },

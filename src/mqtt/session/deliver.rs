@@ -28,10 +28,14 @@ impl Session {
             to_publish(queued.delivery, None, false, now)
         } else {
             let copy = queued.delivery.clone();
+            let dup = self.state.sent.covers(queued.place);
             let Some(packet_id) = self.state.in_flight.insert(queued) else {
                 return;
             };
-            to_publish(copy, Some(packet_id), false, now)
+            if dup {
+                self.state.sent.take();
+            }
+            to_publish(copy, Some(packet_id), dup, now)
         };
         self.send(Packet::Publish(packet));
     }
@@ -131,6 +135,9 @@ impl Session {
             Received::Release(place) => self.release_delivery(ack.packet_id, place),
             // A failure ends the exchange: nothing to release [MQTT-4.3.3-4].
             Received::Unknown if refused => {}
+            // It may be of a delivery that is still being read, and comes again under this identifier. PUBREL would make
+            // the client take that for a new one.
+            Received::Unknown if self.state.owes_resending() => {}
             Received::Unknown => {
                 self.send_pub_rel(ack.packet_id, ReasonCode::PacketIdentifierNotFound);
             }

@@ -11,6 +11,7 @@ use std::{
 
 use super::in_flight::InFlight;
 use crate::{
+    message::QoS,
     mqtt::packet::PacketId,
     router::{Queue, Queued},
     storage::{Presence, SessionRecord, StoredSession, StoredWill},
@@ -25,6 +26,33 @@ pub struct State {
     /// Identifiers of QoS 2 publishes taken over and not yet released by PUBREL, and what storage says to each.
     pub(super) received: HashMap<PacketId, Arc<Acceptance>>,
     pub(super) expiry_interval: u32,
+    pub(super) sent: SentBefore,
+}
+
+/// What a process that has ended may have sent already of what waits in storage.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct SentBefore {
+    /// Only what stands before this place.
+    place: u64,
+    /// And only so many deliveries of it.
+    left: usize,
+}
+
+impl SentBefore {
+    /// Whether it may have been sent: then it bears DUP [MQTT-3.3.1-1].
+    pub(super) const fn covers(self, place: u64) -> bool {
+        place < self.place && self.left > 0
+    }
+
+    /// Another one is sent again.
+    pub(super) const fn take(&mut self) {
+        self.left = self.left.saturating_sub(1);
+    }
+
+    /// Everything that may have been sent stands before this place.
+    const fn end(self) -> u64 {
+        if self.left > 0 { self.place } else { 0 }
+    }
 }
 
 /// Whether storage keeps what a QoS 2 publish led to. It outlives the connection that waits for it.
@@ -73,6 +101,7 @@ impl State {
             queue,
             received: HashMap::new(),
             expiry_interval: 0,
+            sent: SentBefore::default(),
         }
     }
 
@@ -86,26 +115,47 @@ impl State {
         let places = stored.queue.iter().map(|(place, _)| *place);
         let last = places.chain(stored.released.iter().copied()).max();
         let mut next_place = last.map_or(0, |last| last.saturating_add(1));
-        let mut queued: VecDeque<_> = stored
+        // QoS 0 is never in flight.
+        let (mut queued, best_effort): (VecDeque<_>, VecDeque<_>) = stored
             .queue
             .into_iter()
             .map(|(place, delivery)| Queued { place, delivery })
-            .collect();
-        let sent = match stored.record.presence {
+            .partition(|queued| queued.qos > QoS::AtMostOnce);
+        state.sent = match stored.record.presence {
             // How far it had come is not known: as far as the client allowed.
-            Presence::Connected { receive_maximum } => {
-                queued.len().min(usize::from(receive_maximum))
-            }
+            Presence::Connected { receive_maximum } => SentBefore {
+                place: u64::MAX,
+                left: usize::from(receive_maximum),
+            },
             Presence::Away { sent_before, .. } => {
                 next_place = next_place.max(sent_before);
-                queued.partition_point(|it| it.place < sent_before)
+                SentBefore {
+                    place: sent_before,
+                    left: usize::MAX,
+                }
             }
+        };
+        let sent = queued.partition_point(|it| it.place < state.sent.place);
+        let sent = sent.min(state.sent.left);
+        state.sent = match &stored.unread {
+            // What comes from now on was never sent.
+            Some(unread) => SentBefore {
+                place: state.sent.place.min(unread.last.saturating_add(1)),
+                left: state.sent.left,
+            },
+            None => SentBefore::default(),
         };
         let waiting = queued.split_off(sent);
         let mut left = state.in_flight.restore(&stored.released, queued);
         left.extend(waiting);
+        left.extend(best_effort);
         state.queue.restore(left.into(), stored.unread, next_place);
         state
+    }
+
+    /// Whether deliveries wait in storage that may have been sent by a process that has ended.
+    pub(super) fn owes_resending(&self) -> bool {
+        self.sent.left > 0 && self.queue.waits_before(self.sent.place)
     }
 
     /// The session as the router sees it.
@@ -142,6 +192,7 @@ impl State {
     #[must_use]
     pub fn away(&self, sent_before: u64, will: Option<StoredWill>) -> SessionRecord {
         let since = SystemTime::now();
+        let sent_before = sent_before.max(self.sent.end());
         self.record(Presence::Away { since, sent_before }, will)
     }
 

@@ -4,9 +4,14 @@ use std::{collections::VecDeque, sync::Arc};
 
 use super::{
     Queued,
+    freshness::Freshness,
     gate::{Gate, GateState},
 };
-use crate::{message::QoS, router::Delivery, telemetry::Metrics};
+use crate::{
+    message::QoS,
+    router::Delivery,
+    telemetry::{DropReason, Metrics},
+};
 
 /// A delivery at its place in the queue.
 #[derive(Debug)]
@@ -15,6 +20,8 @@ pub(super) struct Entry {
     pub(super) delivery: Delivery,
     /// Holds it back, until its message is kept.
     pub(super) gate: Option<Arc<Gate>>,
+    /// Storage knows the place, if the session is kept: it is to hear when the place is free.
+    pub(super) is_told: bool,
 }
 
 impl Entry {
@@ -24,9 +31,11 @@ impl Entry {
 }
 
 impl From<Queued> for Entry {
+    /// Of QoS 0, storage has been told that it was taken, or was never told of it.
     fn from(Queued { place, delivery }: Queued) -> Self {
         Self {
             place,
+            is_told: delivery.qos > QoS::AtMostOnce,
             delivery,
             gate: None,
         }
@@ -92,12 +101,34 @@ impl Lane {
         self.took_out(entry, metrics)
     }
 
-    /// Takes out everything, or what another may be sent as well: not what is still held back.
+    /// Takes out everything, or what another may be sent as well: not what is still held back, nor of QoS 0 what is stored
+    /// under this session's name.
     pub(super) fn take(&mut self, only_shared: bool, metrics: &Metrics) -> Vec<Entry> {
+        self.take_if(metrics, |entry| {
+            let is_stored = entry.delivery.qos == QoS::AtMostOnce && entry.is_told;
+            let is_free = entry.gate_state() == GateState::Open && !is_stored;
+            !only_shared || entry.delivery.share.is_some() && is_free
+        })
+    }
+
+    /// Takes out what is not worth sending any more, and why.
+    pub(super) fn take_lapsed(
+        &mut self,
+        freshness: Freshness,
+        metrics: &Metrics,
+    ) -> Vec<(Entry, DropReason)> {
+        let lapse = |entry: &Entry| freshness.lapse(&entry.delivery);
+        if !self.entries.iter().any(|entry| lapse(entry).is_some()) {
+            return Vec::new();
+        }
+        let lapsed = self.take_if(metrics, |entry| lapse(entry).is_some());
+        let with_reason = |entry: Entry| lapse(&entry).map(|reason| (entry, reason));
+        lapsed.into_iter().filter_map(with_reason).collect()
+    }
+
+    fn take_if(&mut self, metrics: &Metrics, is_meant: impl Fn(&Entry) -> bool) -> Vec<Entry> {
         let entries = std::mem::take(&mut self.entries);
-        let (taken, left): (VecDeque<_>, _) = entries.into_iter().partition(|entry| {
-            !only_shared || entry.delivery.share.is_some() && entry.gate_state() == GateState::Open
-        });
+        let (taken, left): (VecDeque<_>, _) = entries.into_iter().partition(is_meant);
         self.entries = left;
         self.entries.shrink_to_fit();
         for entry in &taken {
@@ -117,6 +148,20 @@ impl Lane {
         self.entries
             .make_contiguous()
             .sort_unstable_by_key(|entry| entry.place);
+    }
+
+    /// What storage has not been told of; it is about to be.
+    pub(super) fn tell(&mut self) -> Vec<Queued> {
+        let untold = self.entries.iter_mut().filter(|entry| !entry.is_told);
+        untold
+            .map(|entry| {
+                entry.is_told = true;
+                Queued {
+                    place: entry.place,
+                    delivery: entry.delivery.clone(),
+                }
+            })
+            .collect()
     }
 
     /// Holds back what stands at these places.

@@ -5,6 +5,7 @@
 //! changes subscriptions are never called at the same time.
 
 mod backlog;
+mod freshness;
 mod gate;
 mod lane;
 mod spill;
@@ -24,17 +25,20 @@ use futures_util::task::AtomicWaker;
 use hashbrown::HashMap;
 use parking_lot::Mutex;
 
-use self::backlog::{Backlog, Evicted, FIRST_PLACE, Popped, Presence, Pushed};
 pub(super) use self::gate::Gate;
-use self::spill::Page;
 pub use self::spill::Spilled;
+use self::{
+    backlog::{Backlog, Evicted, FIRST_PLACE, Keeping, Popped, Presence, Pushed},
+    freshness::Freshness,
+    spill::Page,
+};
 use super::{
     Config, Core, Delivery, Environment, QueueConfig, SubscriptionOptions, TooManySubscriptions,
     retained::Cursor,
 };
 use crate::{
     message::{ClientId, QoS, TopicFilter},
-    storage::{Change, SessionId, StorageError},
+    storage::{Change, QueuePart, SessionId, StorageError},
 };
 
 /// Retained messages fetched at once: 6 µs, measured over a hundred thousand.
@@ -73,8 +77,7 @@ impl Deref for Queued {
 /// What holds for all deliveries of one message.
 pub(super) struct Route<'a> {
     pub(super) config: &'a Config,
-    /// Known where it is a publisher's message; what is handed on is not looked at for its expiry.
-    pub(super) now: Option<Instant>,
+    pub(super) now: Instant,
     /// Holds QoS 2 back.
     pub(super) gate: Arc<Gate>,
     /// What is in storage only once that has been told, which the queue is to hear.
@@ -148,7 +151,7 @@ impl Queue {
             backlog.take_shared(metrics)
         };
         let left = match &router {
-            Some(router) if !shared.is_empty() => router.hand_over_unsent(self, shared),
+            Some(router) if !shared.is_empty() => router.hand_over_unsent(self, shared, now),
             Some(_) | None => shared,
         };
         let limits = &self.environment.config.load().queue;
@@ -156,9 +159,9 @@ impl Queue {
         let topics = self.environment.retained.read();
         let mut backlog = self.backlog.lock();
         backlog.return_shared(left, metrics);
-        backlog.park(limits.queue_qos0, metrics);
+        let mut evicted = Evicted::new();
+        let mut taken = backlog.park(limits.queue_qos0, metrics, &mut evicted);
         let gate = Arc::new(Gate::default());
-        let mut taken = Vec::new();
         let mut room = limits.max_messages.saturating_sub(backlog.len());
         if let Some(cursor) = backlog.first_cursor() {
             topics.fill(cursor, room, None);
@@ -173,6 +176,7 @@ impl Queue {
         drop(backlog);
         drop(topics);
         self.tell(taken, gate);
+        self.give_up(&evicted);
         sent_before
     }
 
@@ -194,6 +198,7 @@ impl Queue {
     ///
     /// QoS 0 does not wait for a closed window: order is kept for each topic and QoS [MQTT-4.6.0-6].
     pub fn pop(&self, window_open: bool, now: Instant) -> Option<Queued> {
+        let fresh = self.freshness(now);
         loop {
             let mut evicted = Evicted::new();
             let gate = Arc::new(Gate::default());
@@ -201,11 +206,11 @@ impl Queue {
             let popped = {
                 let mut backlog = self.backlog.lock();
                 let metrics = &self.environment.metrics;
-                let popped = backlog.pop(window_open, self.is_kept, now, metrics, &mut evicted);
+                let popped = backlog.pop(window_open, self.is_kept, fresh, metrics, &mut evicted);
                 if let Popped::Taken(taken) = &popped {
                     backlog.hold(taken, &gate);
                 }
-                page = backlog.next_page();
+                page = backlog.next_page(fresh);
                 popped
             };
             if let Some(page) = page {
@@ -235,33 +240,83 @@ impl Queue {
         }
     }
 
-    /// Fetches what follows in storage.
+    fn freshness(&self, now: Instant) -> Freshness {
+        let max_age = self.environment.config.load().queue.max_age;
+        Freshness { now, max_age }
+    }
+
+    /// Drops what is not worth sending any more, so that it frees its place before anybody asks for it.
+    pub fn sweep(&self, now: Instant) {
+        let fresh = self.freshness(now);
+        let mut evicted = Evicted::new();
+        let page = {
+            let mut backlog = self.backlog.lock();
+            backlog.sweep(fresh, &self.environment.metrics, &mut evicted);
+            backlog.next_page(fresh)
+        };
+        self.give_up(&evicted);
+        if let Some(page) = page {
+            self.read(page);
+        }
+    }
+
+    /// Fetches what follows in storage, until enough of it is there.
     fn read(&self, page: Page) {
         let Some(router) = self.router.upgrade() else {
             return;
         };
-        let this = self.this.clone();
-        let answer = move |read: Result<Vec<(u64, Delivery)>, StorageError>| {
-            let Some(queue) = this.upgrade() else {
-                return;
+        let mut next = Some(page);
+        while let Some(page) = next {
+            let turn = Arc::new(Mutex::new(Turn::Asking));
+            let (this, asked) = (self.this.clone(), turn.clone());
+            let answer = move |read: Result<QueuePart, StorageError>| {
+                let Some(queue) = this.upgrade() else {
+                    return;
+                };
+                let next = queue.page_in(page, read);
+                let mut turn = asked.lock();
+                if *turn == Turn::Asking {
+                    *turn = Turn::Answered(next);
+                } else if let Some(next) = next {
+                    drop(turn);
+                    queue.read(next);
+                }
             };
-            let queued = |(place, delivery)| Queued { place, delivery };
-            let read = read.ok().map(|it| it.into_iter().map(queued).collect());
-            let mut backlog = queue.backlog.lock();
-            backlog.page_in(page, read, &queue.environment.metrics);
-            drop(backlog);
-            queue.wake();
-        };
-        router
-            .storage
-            .read(self.id, page.from, page.most, Box::new(answer));
+            let answer = Box::new(answer);
+            router.storage.read(self.id, page.from, page.most, answer);
+            next = match std::mem::replace(&mut *turn.lock(), Turn::Left) {
+                Turn::Answered(next) => next,
+                Turn::Asking | Turn::Left => None,
+            };
+        }
+    }
+
+    /// A page has come. The one to be read next, where little of it was of use.
+    fn page_in(&self, page: Page, read: Result<QueuePart, StorageError>) -> Option<Page> {
+        let is_read = read.is_ok();
+        let fresh = self.freshness(tokio::time::Instant::now().into_std());
+        let mut evicted = Evicted::new();
+        let mut backlog = self.backlog.lock();
+        backlog.page_in(
+            page,
+            read.ok(),
+            fresh,
+            &self.environment.metrics,
+            &mut evicted,
+        );
+        // After a failure its owner asks again.
+        let next = is_read.then(|| backlog.next_page(fresh)).flatten();
+        drop(backlog);
+        self.give_up(&evicted);
+        self.wake();
+        next
     }
 
     /// Storage has been told of what is there only.
-    pub(super) fn told(&self, place: u64) {
+    pub(super) fn told(&self, place: u64, now: Instant) {
         let mut backlog = self.backlog.lock();
         backlog.told(place);
-        let page = backlog.next_page();
+        let page = backlog.next_page(self.freshness(now));
         drop(backlog);
         if let Some(page) = page {
             self.read(page);
@@ -304,6 +359,12 @@ impl Queue {
         let metrics = &self.environment.metrics;
         let mut backlog = self.backlog.lock();
         backlog.restore(queue, spilled, next_place, metrics);
+    }
+
+    /// Whether something waits above QoS 0 that stands before this place.
+    #[must_use]
+    pub fn waits_before(&self, place: u64) -> bool {
+        self.backlog.lock().waits_before(place)
     }
 
     /// Where places begin.
@@ -373,20 +434,30 @@ impl Queue {
         let is_reliable = delivery.qos > QoS::AtMostOnce;
         let mut evicted = Evicted::new();
         // Cloned only for a session that is kept.
-        let copy = (self.is_kept && is_reliable).then(|| delivery.clone());
+        let is_stored = is_reliable || route.config.queue.queue_qos0;
+        let copy = (self.is_kept && is_stored).then(|| delivery.clone());
         if delivery.qos == QoS::ExactlyOnce {
             route.gate.add(self);
         }
         let mut backlog = self.backlog.lock();
-        let is_kept = self.is_kept;
-        let pushed = backlog.push(delivery, size, is_kept, route, metrics, &mut evicted);
+        let keeping = match (self.is_kept, self.environment.may_spill) {
+            (false, _) => Keeping::Nothing,
+            (true, false) => Keeping::InMemory,
+            (true, true) => Keeping::BeyondMemory,
+        };
+        let pushed = backlog.push(delivery, size, keeping, route, metrics, &mut evicted);
         drop(backlog);
         if self.is_kept {
             let dropped = |place| Change::MessageDropped(self.id, place);
             changes.extend(evicted.into_iter().map(dropped));
         }
         match pushed {
-            Pushed::Queued { place, wake } => {
+            Pushed::Queued {
+                place,
+                is_told,
+                wake,
+            } => {
+                let copy = copy.filter(|_| is_told);
                 changes.extend(copy.map(|it| Change::MessageQueued(self.id, place, it)));
                 if wake {
                     self.waker.wake();
@@ -461,6 +532,18 @@ impl Drop for Queue {
         // The gauges stay true even where nobody removed the session.
         self.backlog.get_mut().end(&self.environment.metrics);
     }
+}
+
+/// Where the one who reads page after page stands: storage may answer before it returns, and a long queue would then be
+/// a deep stack.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Turn {
+    /// It has not come back from storage.
+    Asking,
+    /// The answer came meanwhile.
+    Answered(Option<Page>),
+    /// It has gone: whoever answers goes on.
+    Left,
 }
 
 impl fmt::Debug for Queue {

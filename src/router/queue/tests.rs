@@ -26,6 +26,7 @@ fn delivery(payload: &str, qos: QoS) -> Delivery {
         message: Arc::new(message("t", payload, qos)),
         qos,
         retain: false,
+        queued_at: tokio::time::Instant::now().into_std(),
         subscription_identifiers: smallvec::SmallVec::new(),
         share: None,
     }
@@ -39,7 +40,7 @@ impl Fixture {
         let size = delivery.message.footprint();
         let route = Route {
             config: &config,
-            now: Some(self.now),
+            now: self.now,
             gate: self.gate.clone(),
             spilled: RefCell::default(),
         };
@@ -233,10 +234,14 @@ fn qos_0_for_who_is_away() {
     let mut config = config();
     config.queue.queue_qos0 = true;
     f.router.configure(config);
-    assert!(f.push(&queue, delivery("c", QOS0)).is_empty());
+    let changes = f.push(&queue, delivery("c", QOS0));
+    assert!(matches!(&changes[..], [Change::MessageQueued(..)]));
+    queue.connected(1);
+    assert!(f.push(&queue, delivery("d", QOS0)).is_empty());
     queue.park(f.now);
-    assert!(f.told().is_empty(), "in memory only");
-    assert_eq!(f.left(&queue), "c");
+    assert_eq!(f.told(), ["queued c t"], "the one that came meanwhile");
+    assert_eq!(f.left(&queue), "cd");
+    assert_eq!(f.told(), ["dropped c", "dropped c"]);
 }
 
 /// Storage hears of each change of a kept session, by the places of what changes; connected or not.
@@ -332,7 +337,7 @@ fn retained_messages_are_stored_before_they_are_sent() {
 #[test]
 fn long_queues_go_on_in_storage() {
     const MESSAGES: usize = 5000;
-    let storage = Memory::default();
+    let storage = Memory::spacious();
     let metrics = Arc::new(Metrics::default());
     let mut config = config();
     config.queue.max_messages = MESSAGES;

@@ -76,23 +76,27 @@ impl Cursor {
     }
 
     /// Takes that message.
-    pub(in crate::router) fn take(&mut self) -> Option<Delivery> {
+    pub(in crate::router) fn take(&mut self, now: Instant) -> Option<Delivery> {
         let message = self.found.pop_front()?;
         if self.found.is_empty() {
             self.found = VecDeque::new();
         }
-        Some(self.delivery(message))
+        Some(self.delivery(message, now))
     }
 
     /// Takes what was found above QoS 0, at most so many.
-    pub(in crate::router) fn take_reliable(&mut self, messages: usize) -> Vec<Delivery> {
+    pub(in crate::router) fn take_reliable(
+        &mut self,
+        messages: usize,
+        now: Instant,
+    ) -> Vec<Delivery> {
         if self.options.qos == QoS::AtMostOnce {
             return Vec::new();
         }
         let mut taken = Vec::new();
         for message in std::mem::take(&mut self.found) {
             if message.qos > QoS::AtMostOnce && taken.len() < messages {
-                taken.push(self.delivery(message));
+                taken.push(self.delivery(message, now));
             } else {
                 self.found.push_back(message);
             }
@@ -100,12 +104,13 @@ impl Cursor {
         taken
     }
 
-    fn delivery(&self, message: Arc<Message>) -> Delivery {
+    fn delivery(&self, message: Arc<Message>, now: Instant) -> Delivery {
         Delivery {
             qos: message.qos.min(self.options.qos),
             message,
             // [MQTT-3.3.1-8]
             retain: true,
+            queued_at: now,
             subscription_identifiers: self.options.identifier.iter().map(|id| id.get()).collect(),
             share: None,
         }

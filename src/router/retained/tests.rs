@@ -49,7 +49,7 @@ impl Fixture {
         let mut found = Vec::new();
         while !cursor.is_over() {
             self.topics.fill(&mut cursor, 3, Some(self.now));
-            while let Some(delivery) = cursor.take() {
+            while let Some(delivery) = cursor.take(self.now) {
                 found.push(delivery.message.topic.to_string());
             }
         }

@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 use super::*;
 use crate::{
     message::TopicName,
-    storage::{Answer, Memory, Snapshot, StorageError},
+    storage::{Answer, Memory, QueuePart, Snapshot, StorageError},
     telemetry::DropReason,
 };
 
@@ -45,7 +45,7 @@ impl Storage for Arc<Notes> {
     }
 
     fn read(&self, _: SessionId, _: u64, _: usize, answer: Answer) {
-        answer(Ok(Vec::new()));
+        answer(Ok(QueuePart::default()));
     }
 }
 
@@ -80,6 +80,7 @@ pub(super) fn config() -> Config {
         queue: QueueConfig {
             max_messages: 10,
             max_bytes: 10_000,
+            max_age: Duration::MAX,
             when_full: WhenFull::DropOldest,
             queue_qos0: false,
         },
@@ -422,6 +423,7 @@ fn a_restored_session_goes_on() {
         message: Arc::new(message("a", payload, QOS1)),
         qos: QOS1,
         retain: false,
+        queued_at: tokio::time::Instant::now().into_std(),
         subscription_identifiers: SmallVec::new(),
         share: None,
     };

@@ -12,7 +12,7 @@ use std::{
 
 use super::{
     engine::{Engine, Operation, Reach, Table},
-    load,
+    format,
 };
 use crate::storage::StorageError;
 
@@ -105,7 +105,7 @@ pub(super) fn restore(from: &Path, store: &Path) -> Result<u64, StorageError> {
         Ok(())
     })
     .and_then(|_| engine.write(batch, Reach::Disk))
-    .and_then(|()| load::check_format(&engine, store));
+    .and_then(|()| format::check(&engine, store));
     drop(engine);
     if let Err(error) = restored {
         // Half a store would be taken for one.

@@ -8,6 +8,7 @@ use std::{
     io::{self, Write},
     path::{Path, PathBuf},
     sync::Arc,
+    time::{Duration, Instant},
 };
 
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode, Readable};
@@ -23,6 +24,9 @@ const CACHE: u64 = 64 * 1024 * 1024;
 
 /// What is written to one keyspace before it goes to a table.
 const MEMTABLE: u64 = 16 * 1024 * 1024;
+
+/// Between two looks at whether the engine has done something in its own time.
+const POLL: Duration = Duration::from_millis(5);
 
 /// The keyspaces.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -156,6 +160,29 @@ impl Engine {
         Ok(())
     }
 
+    /// The last key before one, or of all.
+    pub(super) fn last_before(
+        &self,
+        table: Table,
+        end: Option<&[u8]>,
+    ) -> Result<Option<Vec<u8>>, StorageError> {
+        let table = self.table(table);
+        let mut rows = match end {
+            Some(end) => table.range(..end),
+            None => table.iter(),
+        };
+        let Some(guard) = rows.next_back() else {
+            return Ok(None);
+        };
+        let key = guard.key().map_err(|error| failed(&self.path, error))?;
+        Ok(Some(key.to_vec()))
+    }
+
+    /// How many rows a table has, where none was ever removed or written twice; otherwise fewer.
+    pub(super) fn approximate_rows(&self, table: Table) -> u64 {
+        self.table(table).approximate_len() as u64
+    }
+
     /// Every row of every table, as they are at one moment, whatever is written meanwhile.
     pub(super) fn scan_all(
         &self,
@@ -197,10 +224,40 @@ impl Engine {
             .map_err(|error| failed(&self.path, error))
     }
 
+    /// Brings what was written to tables, so that the journals before are not needed any more: whoever opens the store
+    /// next has less to read. Waits so long at most, and leaves the rest to the journal.
+    pub(super) fn flush(&self, patience: Duration) {
+        let end = now() + patience;
+        for table in &self.tables {
+            // Whatever fails here is in the journal still, and is found by whoever writes.
+            let _ = table.rotate_memtable();
+        }
+        while now() < end && self.tables.iter().any(|it| it.sealed_memtable_count() > 0) {
+            std::thread::sleep(POLL);
+        }
+    }
+
+    /// Merges all that a table has, and drops what was removed. It may take as long as it takes to write what is left.
+    pub(super) fn merge(&self, table: Table) -> Result<(), StorageError> {
+        self.table(table)
+            .major_compact()
+            .map_err(|error| failed(&self.path, error))
+    }
+
+    /// Bytes that are free where the store lies; 0 where it cannot be told.
+    pub(super) fn free_space(&self) -> u64 {
+        rustix::fs::statvfs(&self.path)
+            .map_or(0, |disk| disk.f_bavail.saturating_mul(disk.f_frsize))
+    }
+
     /// Bytes on the disk, the journal included; 0 where it cannot be told.
     pub(super) fn disk_space(&self) -> u64 {
         self.database.disk_space().unwrap_or_default()
     }
+}
+
+fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
 }
 
 fn failed(path: &Path, error: fjall::Error) -> StorageError {

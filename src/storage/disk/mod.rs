@@ -7,9 +7,15 @@
 mod backup;
 mod deferred;
 mod engine;
+mod format;
 mod load;
+mod page;
+mod progress;
 mod reader;
+mod reclaim;
 mod record;
+mod references;
+mod scan;
 mod stage;
 #[cfg(test)]
 mod tests;
@@ -25,11 +31,11 @@ use std::{
 
 use parking_lot::{Condvar, Mutex};
 
-use self::{engine::Engine, reader::Reader, stage::Index, writer::Writer};
+use self::{engine::Engine, reader::Reader, reclaim::Reclaim, stage::Index, writer::Writer};
 use super::{Answer, Change, Receipt, SessionId, Snapshot, Storage, StorageError};
 use crate::telemetry::Metrics;
 
-pub use self::record::read_any;
+pub use self::{progress::Loading, record::read_any};
 
 /// Messages that may wait for the disk, by footprint, before more are refused. Receive Maximum bounds what each client
 /// has under way; this bounds all of them together.
@@ -89,33 +95,44 @@ impl Disk {
     /// # Errors
     /// Another process has it open, its format is newer than this program, or it cannot be read or written.
     pub fn open(path: &Path, metrics: Arc<Metrics>, health: Health) -> Result<Self, StorageError> {
+        Self::open_and_tell(path, metrics, health, &|_| {})
+    }
+
+    /// The same, and tells how far it has come while that takes longer than a second.
+    ///
+    /// # Errors
+    /// As for [`open`](Self::open).
+    pub fn open_and_tell(
+        path: &Path,
+        metrics: Arc<Metrics>,
+        health: Health,
+        tell: &(dyn Fn(Loading) + Sync),
+    ) -> Result<Self, StorageError> {
         let engine = Engine::open(path)?;
-        load::check_format(&engine, path)?;
-        let mut index = Index::default();
-        let snapshot = load::load(&engine, &mut index)?;
-        metrics
-            .store_corrupt
-            .set(i64::try_from(index.corrupt).unwrap_or(i64::MAX));
+        format::check(&engine, path)?;
+        let mut index = Index::new(metrics.clone());
+        let snapshot = load::load(&engine, &mut index, tell)?;
+        let gone = index.gone;
         let engine = Arc::new(engine);
         let shared = Arc::new(Shared::default());
         *shared.engine.lock() = Some(engine.clone());
         let now = tokio::time::Instant::now().into_std();
-        let disk_bytes = i64::try_from(engine.disk_space()).unwrap_or(i64::MAX);
-        metrics.store_disk_bytes.set(disk_bytes);
+        writer::measure(&engine, &metrics);
         let writer = Writer {
             path: path.to_owned(),
             shared: shared.clone(),
-            metrics,
+            metrics: metrics.clone(),
             health,
             index,
             engine: Some(engine),
-            reader: Reader::start(path)?,
+            reader: Reader::start(path, metrics)?,
             is_dirty: false,
             awaited: 0,
             took: Duration::ZERO,
             last_sync: now,
             measured: now,
             failure: None,
+            reclaim: Reclaim::new(gone),
         };
         let thread = std::thread::Builder::new()
             .name("gatemq-storage".to_owned())

@@ -7,8 +7,8 @@ use std::{
     time::Duration,
 };
 
-use super::{Page, engine::Engine, load};
-use crate::storage::StorageError;
+use super::{Page, engine::Engine, page};
+use crate::{storage::StorageError, telemetry::Metrics};
 
 /// Between two attempts to read what cannot be read.
 const RETRY: Duration = Duration::from_secs(1);
@@ -20,13 +20,13 @@ pub(super) struct Reader {
 }
 
 impl Reader {
-    pub(super) fn start(path: &Path) -> Result<Self, StorageError> {
+    pub(super) fn start(path: &Path, metrics: Arc<Metrics>) -> Result<Self, StorageError> {
         let (sender, jobs) = mpsc::channel::<(Arc<Engine>, Page)>();
         let thread = std::thread::Builder::new()
             .name("gatemq-pages".to_owned())
             .spawn(move || {
                 for (engine, page) in jobs {
-                    let read = load::read(&engine, page.id, page.from, page.most);
+                    let read = page::read(&engine, &metrics, page.id, page.from, page.most);
                     if let Err(error) = &read {
                         tracing::error!(
                             code = "storage.failed",

@@ -15,6 +15,7 @@ use crate::{
     message::{Message, TopicFilter},
     router::{Delivery, SubscriptionOptions},
     storage::{Change, SessionId, SessionRecord, StorageError},
+    telemetry::Metrics,
 };
 
 /// Longer filters and topics are cut to this in keys, which may have 65,535 bytes in all.
@@ -29,7 +30,7 @@ pub(super) struct Index {
     /// The sessions there are.
     pub(super) sessions: HashSet<SessionId>,
     /// How many places refer to a message, where more than one does.
-    pub(super) references: HashMap<u64, u32>,
+    pub(super) references: hashbrown::HashMap<u64, u32>,
     pub(super) next_message: u64,
     /// Places given up before they were taken.
     given_up: HashSet<(SessionId, u64)>,
@@ -37,14 +38,17 @@ pub(super) struct Index {
     pub(super) lost: HashSet<(SessionId, u64)>,
     /// Sessions that are over and still have rows.
     pub(super) sweeping: VecDeque<SessionId>,
-    /// Stored values that could not be read.
-    pub(super) corrupt: u64,
+    /// Rows that were gone when the store was read, and that the engine still had.
+    pub(super) gone: u64,
+    /// Where stored values that could not be read are counted.
+    pub(super) metrics: Arc<Metrics>,
 }
 
 /// A batch in the making.
 pub(super) struct Stage<'a> {
     engine: &'a Engine,
     index: &'a mut Index,
+    moment: Moment,
     operations: HashMap<(Table, Vec<u8>), Staged>,
     /// Messages of this batch by their address; they are kept alive with it.
     numbers: HashMap<*const Message, u64>,
@@ -72,6 +76,7 @@ impl<'a> Stage<'a> {
         Self {
             engine,
             index,
+            moment: Moment::now(),
             operations: HashMap::new(),
             numbers: HashMap::new(),
         }
@@ -172,7 +177,7 @@ impl<'a> Stage<'a> {
             return;
         }
         let number = self.refer_to(&delivery.message);
-        let entry = Entry::Queued(number, Options::of(delivery));
+        let entry = Entry::Queued(number, Options::of(delivery, self.moment));
         self.put(Table::Queues, queue_key(id, place), Value::Entry(entry));
     }
 
@@ -306,7 +311,8 @@ impl<'a> Stage<'a> {
     }
 
     /// The batch as bytes.
-    pub(super) fn into_batch(self, moment: Moment) -> Vec<Operation> {
+    pub(super) fn into_batch(self) -> Vec<Operation> {
+        let moment = self.moment;
         let to_bytes = |((table, key), staged): ((Table, Vec<u8>), Staged)| {
             let value = match staged {
                 Staged::Put { value, .. } => Some(value.encode(&key, moment)),
@@ -333,19 +339,32 @@ impl Value {
 }
 
 impl Index {
-    /// A stored value is not what was written: said once, with its place, and counted.
-    pub(super) fn complain(&mut self, table: Table, key: &[u8], corrupt: record::Corrupt) {
-        self.corrupt += 1;
-        let table = table.name();
-        let key = key.iter().take(64).map(|byte| format!("{byte:02x}"));
-        let key: String = key.collect();
-        tracing::error!(
-            code = "storage.corrupt",
-            table,
-            key,
-            "a stored value cannot be read: {corrupt}; what it was is lost, the rest goes on"
-        );
+    /// Knows of nothing yet.
+    pub(super) fn new(metrics: Arc<Metrics>) -> Self {
+        Self {
+            metrics,
+            ..Self::default()
+        }
     }
+
+    /// A stored value is not what was written.
+    pub(super) fn complain(&self, table: Table, key: &[u8], corrupt: record::Corrupt) {
+        complain(&self.metrics, table, key, corrupt);
+    }
+}
+
+/// A stored value is not what was written: said with its place, and counted.
+pub(super) fn complain(metrics: &Metrics, table: Table, key: &[u8], corrupt: record::Corrupt) {
+    metrics.store_corrupt.add(1);
+    let table = table.name();
+    let key = key.iter().take(64).map(|byte| format!("{byte:02x}"));
+    let key: String = key.collect();
+    tracing::error!(
+        code = "storage.corrupt",
+        table,
+        key,
+        "a stored value cannot be read: {corrupt}; what it was is lost, the rest goes on"
+    );
 }
 
 pub(super) fn session_key(id: SessionId) -> Vec<u8> {
@@ -356,7 +375,7 @@ pub(super) fn message_key(number: u64) -> Vec<u8> {
     number.to_be_bytes().to_vec()
 }
 
-fn queue_key(id: SessionId, place: u64) -> Vec<u8> {
+pub(super) fn queue_key(id: SessionId, place: u64) -> Vec<u8> {
     [id.0.to_be_bytes(), place.to_be_bytes()].concat()
 }
 

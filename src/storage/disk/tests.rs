@@ -35,6 +35,7 @@ fn delivery(message: &Arc<Message>) -> Delivery {
         message: message.clone(),
         qos: message.qos,
         retain: false,
+        queued_at: tokio::time::Instant::now().into_std(),
         subscription_identifiers: smallvec::smallvec![7],
         share: None,
     }
@@ -84,10 +85,41 @@ fn contents(storage: &dyn Storage) -> (Vec<(String, Vec<u8>)>, Vec<StoredSession
     let mut sessions = snapshot.sessions;
     sessions.sort_unstable_by_key(|session| session.record.id);
     for session in &mut sessions {
+        if let Some(unread) = session.unread.take() {
+            let read = read_all(storage, session.record.id, unread.first);
+            // What is shared was read at start.
+            let read = read.into_iter().filter(|(_, it)| it.share.is_none());
+            let read: Vec<_> = read.collect();
+            assert_eq!(read.len(), unread.messages, "all of them are counted");
+            let bytes: usize = read.iter().map(|(_, it)| it.message.footprint()).sum();
+            assert_eq!(bytes, unread.bytes);
+            let ends = (read.first(), read.last());
+            let ends = (ends.0.map(|it| it.0), ends.1.map(|it| it.0));
+            assert_eq!(ends, (Some(unread.first), Some(unread.last)));
+            session.queue.extend(read);
+            session.queue.sort_unstable_by_key(|(place, _)| *place);
+        }
         let subscriptions = &mut session.subscriptions;
         subscriptions.sort_unstable_by_key(|(filter, _)| filter.to_string());
     }
     (retained, sessions)
+}
+
+/// What lies in a queue from a place on, a few deliveries at a time.
+fn read_all(storage: &dyn Storage, id: SessionId, mut from: u64) -> Vec<(u64, Delivery)> {
+    let mut all = Vec::new();
+    loop {
+        let (told, answer) = std::sync::mpsc::channel();
+        let take = move |read| told.send(read).expect("somebody waits");
+        storage.read(id, from, 100, Box::new(take));
+        let read = answer.recv().unwrap().unwrap();
+        all.extend(read.deliveries);
+        let Some(next) = read.next else {
+            return all;
+        };
+        assert!(next > from);
+        from = next;
+    }
 }
 
 #[test]
@@ -234,11 +266,14 @@ fn a_damaged_value_costs_only_itself() {
     drop(engine);
     let metrics = Arc::new(Metrics::default());
     let disk = Disk::open(directory.path(), metrics.clone(), Box::new(|_| {})).unwrap();
-    assert_eq!(metrics.store_corrupt.get(), 2);
-    let (_, sessions) = contents(&disk);
+    // Messages are read when their client comes.
+    assert_eq!(metrics.store_corrupt.get(), 1);
+    let sessions = disk.load().unwrap().sessions;
     assert_eq!(sessions.len(), 1);
-    assert_eq!(sessions[0].queue.len(), 1);
-    assert_eq!(&sessions[0].queue[0].1.message.payload[..], b"b");
+    let queue = read_all(&disk, SessionId(1), 0);
+    assert_eq!(metrics.store_corrupt.get(), 2);
+    assert_eq!(queue.len(), 1);
+    assert_eq!(&queue[0].1.message.payload[..], b"b");
 }
 
 /// Many commit at once: everybody is answered, and they share their syncs.
@@ -273,8 +308,7 @@ fn commits_are_shared() {
     assert!(metrics.store_syncs.get() < EACH as u64);
     drop(disk);
     let (_, sessions) = contents(&open(directory.path()));
-    let unread = sessions[0].unread.as_ref().map_or(0, |it| it.messages);
-    assert_eq!(sessions[0].queue.len() + unread, 4 * EACH);
+    assert_eq!(sessions[0].queue.len(), 4 * EACH);
 }
 
 /// What is queued and given up before it was written is not written.
@@ -462,9 +496,9 @@ fn copy_files(from: &Path, to: &Path) {
     }
 }
 
-/// Of a long queue the first part is read at start, the rest when it is asked for, damage passed over.
+/// A queue is counted at start and read when it is asked for, damage passed over.
 #[test]
-fn long_queues_are_read_in_parts() {
+fn queues_are_read_in_parts() {
     const MESSAGES: u64 = 2500;
     let directory = TempDir::new().unwrap();
     let disk = open(directory.path());
@@ -485,26 +519,92 @@ fn long_queues_are_read_in_parts() {
     engine.write(vec![damaged], engine::Reach::Disk).unwrap();
     drop(engine);
     let disk = open(directory.path());
-    let (_, sessions) = contents(&disk);
-    assert_eq!(sessions[0].queue.len(), 1000);
-    let unread = sessions[0].unread.clone().expect("more");
-    assert_eq!((unread.first, unread.last), (1000, MESSAGES - 1));
-    assert_eq!(unread.messages as u64, MESSAGES - 1000);
-    let mut from = unread.first;
-    let mut places = Vec::new();
-    loop {
-        let (told, answer) = std::sync::mpsc::channel();
-        let take = move |read| told.send(read).expect("somebody waits");
-        disk.read(SessionId(1), from, 256, Box::new(take));
-        let read = answer.recv().unwrap().unwrap();
-        places.extend(read.iter().map(|(place, _)| *place));
-        if read.len() < 256 {
-            break;
-        }
-        from = places.last().expect("some") + 1;
-    }
-    let expected: Vec<_> = (1000..MESSAGES).filter(|place| *place != 1500).collect();
+    let sessions = disk.load().unwrap().sessions;
+    let session = sessions.iter().find(|it| it.record.id == SessionId(1));
+    let session = session.expect("there");
+    assert!(session.queue.is_empty());
+    let unread = session.unread.clone().expect("all of it");
+    assert_eq!((unread.first, unread.last), (0, MESSAGES - 1));
+    assert_eq!(unread.messages as u64, MESSAGES);
+    let places: Vec<_> = read_all(&disk, SessionId(1), 0)
+        .into_iter()
+        .map(|(place, _)| place)
+        .collect();
+    let expected: Vec<_> = (0..MESSAGES).filter(|place| *place != 1500).collect();
     assert_eq!(places, expected);
+}
+
+/// A part ends early where messages are large.
+#[test]
+fn parts_are_bounded_in_bytes() {
+    let directory = TempDir::new().unwrap();
+    let disk = open(directory.path());
+    let payload = "x".repeat(1024 * 1024);
+    keep(&disk, vec![saved(1)]).unwrap();
+    for place in 0..8 {
+        let message = message("t", &payload, QoS::AtLeastOnce);
+        keep(
+            &disk,
+            vec![Change::MessageQueued(
+                SessionId(1),
+                place,
+                delivery(&message),
+            )],
+        )
+        .unwrap();
+    }
+    let (told, answer) = std::sync::mpsc::channel();
+    let take = move |read| told.send(read).expect("somebody waits");
+    disk.read(SessionId(1), 0, 256, Box::new(take));
+    let read = answer.recv().unwrap().unwrap();
+    assert_eq!((read.deliveries.len(), read.next), (4, Some(4)));
+    assert_eq!(read_all(&disk, SessionId(1), 0).len(), 8);
+}
+
+/// However the rows are spread over sessions, several threads find the same as one.
+#[test]
+fn all_rows_are_counted_once() {
+    const ROWS: u64 = 20_000;
+    for sessions in [1, 7, 10_000] {
+        let directory = TempDir::new().unwrap();
+        let disk = open(directory.path());
+        keep(&disk, (1..=sessions).map(saved).collect()).unwrap();
+        let shared = message("t", "to all", QoS::AtLeastOnce);
+        let queued = |number: u64| {
+            let id = SessionId(number % sessions + 1);
+            Change::MessageQueued(id, 1 << 32 | number, delivery(&shared))
+        };
+        keep(&disk, (0..ROWS).map(queued).collect()).unwrap();
+        drop(disk);
+        let disk = open(directory.path());
+        let found = disk.load().unwrap().sessions;
+        assert_eq!(found.len() as u64, sessions);
+        for session in &found {
+            let unread = session.unread.as_ref().expect("some");
+            let id = session.record.id.0;
+            let expected = (0..ROWS).filter(|number| number % sessions + 1 == id);
+            if sessions < 10 {
+                let places: Vec<_> = expected.map(|number| 1 << 32 | number).collect();
+                assert_eq!(unread.first, places[0]);
+                assert_eq!(unread.last, places[places.len() - 1]);
+                assert_eq!(unread.messages, places.len());
+            } else {
+                assert_eq!(unread.messages, 2);
+            }
+        }
+        // The last reference takes the message along, and no earlier one does.
+        let dropped = |number: u64| {
+            let id = SessionId(number % sessions + 1);
+            Change::MessageDropped(id, 1 << 32 | number)
+        };
+        keep(&disk, (1..ROWS).map(dropped).collect()).unwrap();
+        assert_eq!(read_all(&disk, SessionId(1), 0).len(), 1);
+        keep(&disk, vec![dropped(0)]).unwrap();
+        drop(disk);
+        let engine = Engine::open(directory.path()).unwrap();
+        let left = engine.last_before(engine::Table::Messages, None).unwrap();
+        assert_eq!(left, None);
+    }
 }
 
 /// A backup is whole or refused; what it was made of may go on meanwhile.

@@ -13,9 +13,9 @@ use super::{
     Health, Page, Shared, Transaction,
     deferred::Deferred,
     engine::{Engine, Reach},
-    load,
+    format, load,
     reader::Reader,
-    record::Moment,
+    reclaim::Reclaim,
     stage::{Index, Stage},
 };
 use crate::{
@@ -39,6 +39,10 @@ const SWEEP: usize = 1000;
 /// Between two looks at how large the store is.
 const MEASURE: Duration = Duration::from_secs(5);
 
+/// How long a stop may take to bring what is in the journal to tables, which the next start does otherwise: of the two
+/// seconds that are left of what Docker gives.
+const LAST_FLUSH: Duration = Duration::from_secs(1);
+
 /// Steps of QoS 2 that may wait for a store that fails.
 const MAX_WAITING: usize = 100_000;
 
@@ -60,6 +64,7 @@ pub(super) struct Writer {
     pub(super) last_sync: Instant,
     pub(super) measured: Instant,
     pub(super) failure: Option<Failure>,
+    pub(super) reclaim: Reclaim,
 }
 
 /// What waits until the store works again.
@@ -93,6 +98,10 @@ impl Writer {
         {
             complain(&error);
         }
+        self.reclaim.end();
+        if let Some(engine) = &self.engine {
+            engine.flush(LAST_FLUSH);
+        }
     }
 
     /// How long nothing may happen.
@@ -103,7 +112,9 @@ impl Writer {
         if !self.index.sweeping.is_empty() {
             return Some(Duration::ZERO);
         }
-        self.is_dirty.then_some(LINGER)
+        let reclaim = self.engine.as_ref();
+        let reclaim = reclaim.and_then(|engine| self.reclaim.patience(engine, now()));
+        self.is_dirty.then_some(LINGER).or(reclaim)
     }
 
     fn commit(&mut self, group: Vec<Transaction>) {
@@ -130,6 +141,11 @@ impl Writer {
             }
             Err(error) => self.fail(error, group),
         }
+        if self.index.sweeping.is_empty()
+            && let Some(engine) = &self.engine
+        {
+            self.reclaim.begin(engine, now());
+        }
         self.measure();
     }
 
@@ -140,9 +156,8 @@ impl Writer {
         }
         self.measured = now();
         let metrics = &self.metrics;
-        metrics.store_corrupt.set(signed(self.index.corrupt));
         if let Some(engine) = &self.engine {
-            metrics.store_disk_bytes.set(signed(engine.disk_space()));
+            measure(engine, metrics);
         }
     }
 
@@ -173,7 +188,10 @@ impl Writer {
         } else {
             Reach::System
         };
-        engine.write(stage.into_batch(Moment::now()), reach)?;
+        let batch = stage.into_batch();
+        let removed = batch.iter().filter(|(_, _, value)| value.is_none()).count();
+        engine.write(batch, reach)?;
+        self.reclaim.removed(removed as u64);
         self.is_dirty = reach == Reach::System;
         if !self.is_dirty {
             self.metrics.store_syncs.increment();
@@ -266,17 +284,27 @@ impl Writer {
 
     fn reopen(&self, failure: &Failure) -> Result<(Engine, Index), StorageError> {
         let engine = Engine::open(&self.path)?;
-        let mut index = Index::default();
-        load::load(&engine, &mut index)?;
+        // A store that takes nothing yet need not be read: all that waits may be millions of rows.
+        format::mark(&engine)?;
+        let mut index = Index::new(self.metrics.clone());
+        load::load(&engine, &mut index, &|_| {})?;
         let mut stage = Stage::new(&engine, &mut index);
         for change in failure.deferred.changes() {
             stage.apply(&change)?;
         }
-        let batch = stage.into_batch(Moment::now());
+        let batch = stage.into_batch();
         engine.write(batch, Reach::Disk)?;
         index.lost.clone_from(&self.index.lost);
         Ok((engine, index))
     }
+}
+
+/// How large the store is, and could become.
+pub(super) fn measure(engine: &Engine, metrics: &Metrics) {
+    metrics.store_disk_bytes.set(signed(engine.disk_space()));
+    metrics
+        .store_disk_free_bytes
+        .set(signed(engine.free_space()));
 }
 
 fn complain(error: &StorageError) {

@@ -257,6 +257,17 @@ impl BrokerCollector {
             "Memory of messages waiting in queues or for their acknowledgement",
             &metrics.queued_bytes.get(),
         )?;
+        rows.gauge(
+            "spilled_messages",
+            "Messages waiting in queues that lie in storage only",
+            &metrics.spilled_messages.get(),
+        )?;
+        rows.gauge_in(
+            &Unit::Bytes,
+            "spilled",
+            "What they would take of memory",
+            &metrics.spilled_bytes.get(),
+        )?;
         rows.counters(
             "messages_dropped",
             "Messages not delivered",
@@ -306,6 +317,12 @@ impl BrokerCollector {
             "store_disk",
             "What the store takes on its disk",
             &metrics.store_disk_bytes.get(),
+        )?;
+        rows.gauge_in(
+            &Unit::Bytes,
+            "store_disk_free",
+            "What is free on the disk of the store",
+            &metrics.store_disk_free_bytes.get(),
         )
     }
 }

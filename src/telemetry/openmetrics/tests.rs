@@ -187,6 +187,8 @@ fn fill(metrics: &Metrics) -> Vec<u64> {
         retained_bytes,
         queued_messages,
         queued_bytes,
+        spilled_messages,
+        spilled_bytes,
         messages_dropped,
         store_commits,
         store_syncs,
@@ -195,6 +197,7 @@ fn fill(metrics: &Metrics) -> Vec<u64> {
         store_failures,
         store_corrupt,
         store_disk_bytes,
+        store_disk_free_bytes,
     } = metrics;
     let mut counters: Vec<&Counter> = vec![
         sockets_accepted,
@@ -216,7 +219,7 @@ fn fill(metrics: &Metrics) -> Vec<u64> {
     counters.extend(messages_received);
     counters.extend(messages_sent);
     counters.extend(messages_dropped);
-    let gauges: [&Gauge; 13] = [
+    let gauges: [&Gauge; 16] = [
         connected,
         connected_max,
         in_flight,
@@ -227,9 +230,12 @@ fn fill(metrics: &Metrics) -> Vec<u64> {
         retained_bytes,
         queued_messages,
         queued_bytes,
+        spilled_messages,
+        spilled_bytes,
         store_failing,
         store_corrupt,
         store_disk_bytes,
+        store_disk_free_bytes,
     ];
     let mut values = 7_001..;
     let mut next = || values.next().unwrap_or_default();

@@ -58,6 +58,7 @@ fn config() -> router::Config {
     let queue = QueueConfig {
         max_messages: 10,
         max_bytes: 10_000,
+        max_age: Duration::MAX,
         when_full: WhenFull::DropOldest,
         queue_qos0: false,
     };
@@ -126,6 +127,7 @@ fn delivery(qos: QoS) -> Delivery {
         message: message("t", qos),
         qos,
         retain: false,
+        queued_at: tokio::time::Instant::now().into_std(),
         subscription_identifiers: smallvec::SmallVec::new(),
         share: None,
     }

@@ -8,15 +8,16 @@
 mod retained;
 mod spilled;
 
-use std::{collections::VecDeque, sync::Arc, time::Instant};
+use std::{collections::VecDeque, sync::Arc};
 
 use smallvec::SmallVec;
 
 use super::{
     Queued, Route,
+    freshness::Freshness,
     gate::{Gate, GateState},
     lane::{Entry, Lane, signed},
-    spill::{Spill, Spilled},
+    spill::{Spill, Spilled, can_spill},
 };
 use crate::{
     message::QoS,
@@ -29,6 +30,10 @@ pub(super) const FIRST_PLACE: u64 = 1 << 32;
 
 /// QoS 0 may use seven eighths of what all queues may hold: the rest is for what is acknowledged.
 const QOS0_SHARE: (usize, usize) = (7, 8);
+
+/// Once all queues together hold a quarter of what they may, what comes for who is away goes to storage only: however many
+/// are away, there is room for who is there.
+const AWAY_SHARE: (usize, usize) = (1, 4);
 
 /// The lanes of one queue.
 #[derive(Debug)]
@@ -61,6 +66,16 @@ pub(super) enum Presence {
     Gone,
 }
 
+/// What is done for a session that is to outlive its connection.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Keeping {
+    Nothing,
+    /// Storage hears of it, and holds it in memory as well.
+    InMemory,
+    /// Storage takes what memory has no room for.
+    BeyondMemory,
+}
+
 /// What would interest the consumer, which has found nothing it can take.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Wanted {
@@ -73,8 +88,13 @@ enum Wanted {
 
 /// What has become of a delivery.
 pub(super) enum Pushed {
-    /// It waits at this place; the consumer wants to know where `wake` is set.
-    Queued { place: u64, wake: bool },
+    /// It waits at this place, which storage is to hear of where it `is_told`; the consumer wants to know where `wake` is
+    /// set.
+    Queued {
+        place: u64,
+        is_told: bool,
+        wake: bool,
+    },
     /// It waits at this place in storage only, once that has been told.
     Spilled { place: u64 },
     /// It was dropped.
@@ -95,7 +115,7 @@ pub(super) enum Popped {
     Hungry(Box<Cursor>),
 }
 
-/// Places of QoS 1 and 2 deliveries that gave way.
+/// Places that are free, of which storage knows.
 pub(super) type Evicted = SmallVec<[u64; 4]>;
 
 impl Backlog {
@@ -144,7 +164,7 @@ impl Backlog {
         &mut self,
         delivery: Delivery,
         size: usize,
-        is_kept: bool,
+        keeping: Keeping,
         route: &Route<'_>,
         metrics: &Metrics,
         evicted: &mut Evicted,
@@ -166,7 +186,11 @@ impl Backlog {
             Presence::Connected(_) if self.has_overflowed => return dropped(DropReason::QueueFull),
             Presence::Connected(_) | Presence::Leaving | Presence::Parked => {}
         }
-        if !self.make_room(qos, size, *now, &config.queue, metrics, evicted) {
+        let fresh = Freshness {
+            now: *now,
+            max_age: config.queue.max_age,
+        };
+        if !self.make_room(qos, size, fresh, &config.queue, metrics, evicted) {
             metrics.dropped(DropReason::QueueFull);
             self.has_overflowed = config.queue.when_full == WhenFull::Disconnect
                 && matches!(self.presence, Presence::Connected(_));
@@ -176,13 +200,23 @@ impl Backlog {
                 Pushed::Dropped
             };
         }
-        if is_kept && !is_best_effort && self.spills(&delivery) {
-            return self.spill(size, metrics);
+        let may_spill = keeping == Keeping::BeyondMemory && can_spill(&delivery);
+        if may_spill && self.spills(config.max_queued_bytes, metrics) {
+            return self.spill(size, delivery.queued_at, metrics);
         }
         while !reserve(size, is_best_effort, config.max_queued_bytes, metrics) {
-            if is_best_effort || self.best_effort.pop_front(metrics).is_none() {
+            let gone = if is_best_effort {
+                None
+            } else {
+                self.best_effort.pop_front(metrics)
+            };
+            let Some(gone) = gone else {
+                if may_spill {
+                    return self.spill(size, delivery.queued_at, metrics);
+                }
                 return dropped(DropReason::Quota);
-            }
+            };
+            evict(&gone, evicted);
             metrics.dropped(DropReason::Quota);
         }
         let place = self.next_place;
@@ -193,10 +227,14 @@ impl Backlog {
             &mut self.reliable
         };
         let gate = (qos == QoS::ExactlyOnce).then(|| gate.clone());
+        // Of QoS 0, only what waits for a client that is away is kept.
+        let is_kept = keeping != Keeping::Nothing;
+        let is_told = !is_best_effort || is_kept && self.presence == Presence::Parked;
         let entry = Entry {
             place,
             delivery,
             gate,
+            is_told,
         };
         lane.push_reserved(entry, size, metrics);
         let wake = match self.wanted {
@@ -207,15 +245,19 @@ impl Backlog {
         if wake {
             self.wanted = Wanted::Nothing;
         }
-        Pushed::Queued { place, wake }
+        Pushed::Queued {
+            place,
+            is_told,
+            wake,
+        }
     }
 
-    /// Decides who gives way: what has expired, then QoS 0, then as configured.
+    /// Decides who gives way: what is not worth sending any more, then QoS 0, then as configured.
     fn make_room(
         &mut self,
         qos: QoS,
         size: usize,
-        now: Option<Instant>,
+        fresh: Freshness,
         limits: &QueueConfig,
         metrics: &Metrics,
         evicted: &mut Evicted,
@@ -223,9 +265,7 @@ impl Backlog {
         if self.has_room(qos, size, limits) {
             return true;
         }
-        if let Some(now) = now {
-            self.drop_expired(now, metrics, evicted);
-        }
+        self.drop_lapsed(fresh, metrics, evicted);
         let fits_beside_reliable = self.reliable.len() < self.max_messages(qos, limits)
             && self.reliable.bytes() + size <= limits.max_bytes;
         let is_best_effort = qos == QoS::AtMostOnce;
@@ -241,32 +281,43 @@ impl Backlog {
             } else {
                 self.best_effort.pop_back(metrics)
             };
-            if gone.is_none() {
+            let Some(gone) = gone else {
                 break;
-            }
+            };
+            evict(&gone, evicted);
             metrics.dropped(DropReason::QueueFull);
         }
         while drops_oldest && !is_best_effort && !self.has_room(qos, size, limits) {
-            let Some(oldest) = self.reliable.pop_front(metrics) else {
+            if self.is_spill_older() {
+                self.skip_spilled(metrics);
+            } else if let Some(oldest) = self.reliable.pop_front(metrics) {
+                evict(&oldest, evicted);
+            } else {
                 break;
-            };
-            evicted.push(oldest.place);
+            }
             metrics.dropped(DropReason::QueueFull);
         }
         self.has_room(qos, size, limits)
     }
 
-    fn drop_expired(&mut self, now: Instant, metrics: &Metrics, evicted: &mut Evicted) {
+    /// Drops what is not worth sending any more and comes first: what waits longest is looked at on each way in.
+    fn drop_lapsed(&mut self, fresh: Freshness, metrics: &Metrics, evicted: &mut Evicted) {
         for lane in [&mut self.best_effort, &mut self.reliable] {
-            while lane
-                .front()
-                .is_some_and(|entry| entry.delivery.message.has_expired(now))
+            while let Some(reason) = lane.front().and_then(|it| fresh.lapse(&it.delivery))
                 && let Some(entry) = lane.pop_front(metrics)
             {
-                metrics.dropped(DropReason::Expired);
-                if entry.delivery.qos > QoS::AtMostOnce {
-                    evicted.push(entry.place);
-                }
+                metrics.dropped(reason);
+                evict(&entry, evicted);
+            }
+        }
+    }
+
+    /// Drops everything in memory that is not worth sending any more.
+    pub(super) fn sweep(&mut self, fresh: Freshness, metrics: &Metrics, evicted: &mut Evicted) {
+        for lane in [&mut self.best_effort, &mut self.reliable] {
+            for (entry, reason) in lane.take_lapsed(fresh, metrics) {
+                metrics.dropped(reason);
+                evict(&entry, evicted);
             }
         }
     }
@@ -277,14 +328,14 @@ impl Backlog {
         &mut self,
         window_open: bool,
         is_kept: bool,
-        now: Instant,
+        fresh: Freshness,
         metrics: &Metrics,
         evicted: &mut Evicted,
     ) -> Popped {
+        let now = fresh.now;
         let mut window_open = window_open;
         loop {
-            let spilled = self.spill.as_ref().map(|it| it.stretch.first);
-            if spilled.is_some_and(|first| first < self.reliable.first_place()) {
+            if self.is_spill_older() {
                 // What comes next has to be read first.
                 window_open = false;
             }
@@ -324,24 +375,25 @@ impl Backlog {
             } else {
                 None
             };
-            match entry {
-                Some(entry) if entry.delivery.message.has_expired(now) => {
-                    metrics.dropped(DropReason::Expired);
-                    if entry.delivery.qos > QoS::AtMostOnce {
-                        evicted.push(entry.place);
-                    }
-                }
-                Some(Entry {
-                    place, delivery, ..
-                }) => {
-                    self.wanted = Wanted::Nothing;
-                    if delivery.qos > QoS::AtMostOnce {
-                        self.last_taken = place;
-                    }
-                    return Popped::Delivery(Queued { place, delivery });
-                }
-                None => return self.nothing(window_open),
+            let Some(entry) = entry else {
+                return self.nothing(window_open);
+            };
+            if let Some(reason) = fresh.lapse(&entry.delivery) {
+                metrics.dropped(reason);
+                evict(&entry, evicted);
+                continue;
             }
+            self.wanted = Wanted::Nothing;
+            if entry.delivery.qos > QoS::AtMostOnce {
+                self.last_taken = entry.place;
+            } else {
+                // It is sent once, and nobody says that it has come.
+                evict(&entry, evicted);
+            }
+            let Entry {
+                place, delivery, ..
+            } = entry;
+            return Popped::Delivery(Queued { place, delivery });
         }
     }
 
@@ -376,14 +428,27 @@ impl Backlog {
         self.next_place = self.next_place.max(next_place);
         if let Some(spilled) = spilled {
             self.next_place = self.next_place.max(spilled.last.saturating_add(1));
-            metrics.queued_messages.add(signed(spilled.messages));
+            count_spilled((0, 0), (spilled.messages, spilled.bytes), metrics);
             self.spill = Some(Box::new(Spill::new(spilled)));
         }
         for queued in queue {
             self.next_place = self.next_place.max(queued.place.saturating_add(1));
             let lane = self.lane(queued.delivery.qos);
-            lane.push_back(queued.into(), metrics);
+            let is_told = true;
+            lane.push_back(
+                Entry {
+                    is_told,
+                    ..queued.into()
+                },
+                metrics,
+            );
         }
+    }
+
+    pub(super) fn waits_before(&self, place: u64) -> bool {
+        let spilled = self.spill.as_ref().map(|it| it.stretch.first);
+        let first = spilled.unwrap_or(u64::MAX).min(self.reliable.first_place());
+        first < place
     }
 
     /// Everything above QoS 0 before this place has been taken, if it was taken at all.
@@ -421,16 +486,22 @@ impl Backlog {
         self.reliable.put_back(reliable, metrics);
     }
 
-    /// The client is gone: QoS 0 is given up unless it is kept, too.
-    pub(super) fn park(&mut self, queue_qos0: bool, metrics: &Metrics) {
+    /// The client is gone: QoS 0 is given up unless it is kept, too. What storage is to hear of.
+    pub(super) fn park(
+        &mut self,
+        queue_qos0: bool,
+        metrics: &Metrics,
+        evicted: &mut Evicted,
+    ) -> Vec<Queued> {
         self.presence = Presence::Parked;
         self.has_overflowed = false;
         self.wanted = Wanted::Nothing;
         if queue_qos0 {
-            return;
+            return self.best_effort.tell();
         }
-        for _ in self.best_effort.take(false, metrics) {
+        for entry in self.best_effort.take(false, metrics) {
             metrics.dropped(DropReason::QoS0);
+            evict(&entry, evicted);
         }
         let mut cursors = std::mem::take(&mut self.retained).into_iter();
         let mut places = std::mem::take(&mut self.retained_places).into_iter();
@@ -440,6 +511,7 @@ impl Backlog {
                 self.retained_places.push_back(place);
             }
         }
+        Vec::new()
     }
 
     /// Takes out everything: the session is over.
@@ -447,8 +519,7 @@ impl Backlog {
         self.presence = Presence::Gone;
         (self.retained, self.retained_places) = Default::default();
         // Storage forgets it with the session.
-        let (spilled, _) = self.spilled();
-        metrics.queued_messages.add(-signed(spilled));
+        count_spilled(self.spilled(), (0, 0), metrics);
         self.spill = None;
         let mut entries = self.reliable.take(false, metrics);
         entries.extend(self.best_effort.take(false, metrics));
@@ -459,6 +530,21 @@ impl Backlog {
     pub(super) fn capacity(&self) -> usize {
         self.best_effort.capacity() + self.reliable.capacity() + self.retained.capacity()
     }
+}
+
+/// A place is free: storage hears of it where it knows it.
+fn evict(entry: &Entry, evicted: &mut Evicted) {
+    evicted.extend(entry.is_told.then_some(entry.place));
+}
+
+/// What is in storage only has changed from so many messages and bytes to so many.
+fn count_spilled(before: (usize, usize), after: (usize, usize), metrics: &Metrics) {
+    let messages = signed(after.0) - signed(before.0);
+    metrics.queued_messages.add(messages);
+    metrics.spilled_messages.add(messages);
+    metrics
+        .spilled_bytes
+        .add(signed(after.1) - signed(before.1));
 }
 
 /// Takes a part of what all queues may hold; the gauge is what is counted with.

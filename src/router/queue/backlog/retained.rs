@@ -37,7 +37,7 @@ impl Backlog {
         };
         if message.has_expired(now) {
             metrics.dropped(DropReason::Expired);
-            cursor.take();
+            cursor.take(now);
             return None;
         }
         if qos > QoS::AtMostOnce && !window_open {
@@ -45,7 +45,7 @@ impl Backlog {
         }
         self.wanted = Wanted::Nothing;
         let place = self.retained_places.front_mut()?;
-        let delivery = cursor.take()?;
+        let delivery = cursor.take(now)?;
         let queued = Queued {
             place: *place,
             delivery,
@@ -69,7 +69,7 @@ impl Backlog {
             return Vec::new();
         };
         let mut taken = Vec::new();
-        for delivery in cursor.take_reliable(messages) {
+        for delivery in cursor.take_reliable(messages, now) {
             if delivery.message.has_expired(now) {
                 metrics.dropped(DropReason::Expired);
                 continue;

@@ -25,6 +25,9 @@ const CHECKSUM: usize = 4;
 pub(super) struct Corrupt(&'static str);
 
 impl Corrupt {
+    /// A message that is not there.
+    pub(super) const MISSING: Self = Self("a queue refers to it, and it is not there");
+
     pub(super) const fn new(what: &'static str) -> Self {
         Self(what)
     }
@@ -72,6 +75,12 @@ impl Moment {
             Err(_) => self.instant,
         }
     }
+
+    /// Of something that has happened: a clock that was set back makes it happen now.
+    fn to_past(self, at: SystemTime) -> Instant {
+        let since = self.system.duration_since(at).unwrap_or_default();
+        self.instant.checked_sub(since).unwrap_or(self.instant)
+    }
 }
 
 /// What lies at a place of a queue.
@@ -90,6 +99,7 @@ pub(super) struct Options {
     retain: bool,
     subscription_identifiers: smallvec::SmallVec<[u32; 1]>,
     share: Option<TopicFilter>,
+    queued_at: SystemTime,
     /// What the message occupies, by footprint.
     bytes: u32,
 }
@@ -99,25 +109,34 @@ impl Options {
         self.bytes as usize
     }
 
-    pub(super) const fn is_shared(&self) -> bool {
-        self.share.is_some()
+    /// When it came into its queue.
+    pub(super) fn queued_at(&self, moment: Moment) -> Instant {
+        moment.to_past(self.queued_at)
     }
 
-    pub(super) fn of(delivery: &Delivery) -> Self {
+    /// Whether it waits in memory, however many stand before it: another member may have to take over what is shared,
+    /// and QoS 0 does not wait for QoS 1.
+    pub(super) fn stays_in_memory(&self) -> bool {
+        self.share.is_some() || self.qos == QoS::AtMostOnce
+    }
+
+    pub(super) fn of(delivery: &Delivery, moment: Moment) -> Self {
         Self {
             qos: delivery.qos,
             retain: delivery.retain,
             subscription_identifiers: delivery.subscription_identifiers.clone(),
             share: delivery.share.clone(),
+            queued_at: moment.to_wall_clock(delivery.queued_at),
             bytes: length(delivery.message.footprint()),
         }
     }
 
-    pub(super) fn deliver(self, message: Arc<Message>) -> Delivery {
+    pub(super) fn deliver(self, message: Arc<Message>, moment: Moment) -> Delivery {
         Delivery {
             message,
             qos: self.qos,
             retain: self.retain,
+            queued_at: moment.to_past(self.queued_at),
             subscription_identifiers: self.subscription_identifiers,
             share: self.share,
         }
@@ -226,6 +245,7 @@ pub(super) fn encode_entry(key: &[u8], entry: &Entry) -> Vec<u8> {
             writer.u64(*message);
             writer.u32(options.bytes);
             writer.u8(options.qos as u8 | u8::from(options.retain) << 2);
+            writer.time(options.queued_at);
             writer.optional(options.share.as_ref(), |writer, share| {
                 writer.text(share.as_str());
             });
@@ -250,6 +270,7 @@ pub(super) fn decode_entry(key: &[u8], value: &[u8]) -> Result<Entry, Corrupt> {
                 bytes,
                 qos: qos(bits & 3)?,
                 retain: bits & 4 != 0,
+                queued_at: reader.time()?,
                 share: reader.optional(Reader::filter)?,
                 subscription_identifiers: (0..reader.u32()?)
                     .map(|_| reader.u32())

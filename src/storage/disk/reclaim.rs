@@ -1,0 +1,114 @@
+//! Gives back to the disk what removed rows took. The engine removes a row by writing that it is gone, and merges both away
+//! when more is written; where nothing more is, a queue of a million messages would lie there after its session has ended.
+
+use std::{
+    sync::Arc,
+    thread::JoinHandle,
+    time::{Duration, Instant},
+};
+
+use super::engine::{Engine, Table};
+
+/// Fewer removed rows are not worth it: some ten megabytes.
+const LEAST: u64 = 100_000;
+
+/// Between two beginnings: what is written in between is merged by the engine as it comes.
+const APART: Duration = Duration::from_secs(60);
+
+/// Between two looks at whether what is under way has ended.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// What is written goes to tables within so long; what does not is left for the next time.
+const FLUSH: Duration = Duration::from_secs(10);
+
+/// The tables that grow with what waits.
+const TABLES: [Table; 2] = [Table::Queues, Table::Messages];
+
+/// Merges tables beside the thread that writes.
+#[derive(Default)]
+pub(super) struct Reclaim {
+    /// Rows removed since it was begun last.
+    removed: u64,
+    begun: Option<Instant>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Reclaim {
+    /// So many rows were removed already.
+    pub(super) fn new(removed: u64) -> Self {
+        Self {
+            removed,
+            ..Self::default()
+        }
+    }
+
+    /// So many rows were removed.
+    pub(super) const fn removed(&mut self, rows: u64) {
+        self.removed += rows;
+    }
+
+    /// How long until there is something to do, unless more is removed; `None` where that is not foreseen.
+    pub(super) fn patience(&self, engine: &Engine, now: Instant) -> Option<Duration> {
+        if !self.is_wanted(engine) {
+            return None;
+        }
+        if self.is_under_way() {
+            return Some(LOOK);
+        }
+        let since = self.begun.map(|begun| now.saturating_duration_since(begun));
+        Some(since.map_or(Duration::ZERO, |since| APART.saturating_sub(since)))
+    }
+
+    fn is_under_way(&self) -> bool {
+        self.thread.as_ref().is_some_and(|it| !it.is_finished())
+    }
+
+    /// As many are gone as are there: then half of the disk comes back for a write of what is left. A row that is gone
+    /// counts twice with the engine, as what it was and as what says that it is gone.
+    fn is_wanted(&self, engine: &Engine) -> bool {
+        let rows = || TABLES.iter().map(|table| engine.approximate_rows(*table));
+        self.removed >= LEAST && self.removed.saturating_mul(3) >= rows().sum()
+    }
+
+    /// Begins, where it is time.
+    pub(super) fn begin(&mut self, engine: &Arc<Engine>, now: Instant) {
+        if self.patience(engine, now) != Some(Duration::ZERO) {
+            return;
+        }
+        self.begun = Some(now);
+        self.removed = 0;
+        let engine = engine.clone();
+        let begun = std::thread::Builder::new()
+            .name("gatemq-reclaim".to_owned())
+            .spawn(move || reclaim(&engine));
+        // Without a thread the disk stays as full as it is, until it is tried again.
+        self.thread = begun.ok();
+    }
+
+    /// Waits until nothing is under way.
+    pub(super) fn end(&mut self) {
+        if let Some(thread) = self.thread.take() {
+            // One that has panicked has said so already.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn reclaim(engine: &Engine) {
+    let before = engine.disk_space();
+    engine.flush(FLUSH);
+    for table in TABLES {
+        if let Err(error) = engine.merge(table) {
+            // What is there stays readable, and a failing disk is found by whoever writes.
+            tracing::debug!(code = "storage.reclaim", "{error}: {}", error.source);
+            return;
+        }
+    }
+    let after = engine.disk_space();
+    tracing::debug!(
+        code = "storage.reclaim",
+        before,
+        after,
+        "what was removed is off the disk"
+    );
+}

@@ -1,0 +1,77 @@
+//! How many places refer to each message, counted while a store is read: most messages have one receiver, and cost a bit.
+
+use hashbrown::HashMap;
+
+/// References by message number.
+#[derive(Debug, Default)]
+pub(super) struct References {
+    /// Numbers that were met, a bit for each, 64 to a word: numbers are given one after the other.
+    met: HashMap<u64, u64>,
+    /// How often, where more than once.
+    more: HashMap<u64, u32>,
+    /// Beyond all numbers that were met.
+    end: u64,
+}
+
+impl References {
+    /// One more place refers to a message.
+    pub(super) fn add(&mut self, number: u64) {
+        self.end = self.end.max(number.saturating_add(1));
+        let bit = 1 << (number % 64);
+        let word = self.met.entry(number / 64).or_default();
+        if *word & bit == 0 {
+            *word |= bit;
+        } else {
+            *self.more.entry(number).or_insert(1) += 1;
+        }
+    }
+
+    /// Takes in what was counted elsewhere.
+    pub(super) fn merge(&mut self, mut other: Self) {
+        self.end = self.end.max(other.end);
+        for (at, bits) in other.met {
+            let word = self.met.entry(at).or_default();
+            let mut both = *word & bits;
+            *word |= bits;
+            while both != 0 {
+                let number = at * 64 + u64::from(both.trailing_zeros());
+                both &= both - 1;
+                *self.more.entry(number).or_insert(1) += other.more.remove(&number).unwrap_or(1);
+            }
+        }
+        self.more.extend(other.more);
+    }
+
+    /// The messages that more than one place refers to, with their count; and the first number that is free.
+    pub(super) fn into_shared(mut self) -> (HashMap<u64, u32>, u64) {
+        self.more.shrink_to_fit();
+        (self.more, self.end)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// Counted in two parts, it is as if it had been counted in one.
+        #[test]
+        fn parts_are_as_the_whole(numbers in prop::collection::vec(0..200_u64, 0..300), at in 0..300_usize) {
+            let (first, second) = numbers.split_at(at.min(numbers.len()));
+            let mut references = References::default();
+            first.iter().for_each(|number| references.add(*number));
+            let mut others = References::default();
+            second.iter().for_each(|number| others.add(*number));
+            references.merge(others);
+            let (shared, end) = references.into_shared();
+            let count = |of: u64| numbers.iter().filter(|number| **number == of).count();
+            for number in 0..200 {
+                let counted = shared.get(&number).map_or(1, |count| *count as usize);
+                prop_assert_eq!(counted, count(number).max(1));
+            }
+            prop_assert_eq!(end, numbers.iter().max().map_or(0, |last| last + 1));
+        }
+    }
+}
