@@ -143,7 +143,7 @@ fn read(
         let table = Table::ALL.get(usize::from(table[0]));
         let table = *table.ok_or_else(|| damaged("it is damaged: an unknown table"))?;
         let [key, value] = read_row(&mut input).map_err(unreadable)?;
-        each((table, key, Some(value)))?;
+        each((table, key.into(), Some(value)))?;
         rows += 1;
     }
     let mut counted = [0; 8];

@@ -12,6 +12,7 @@ use std::{
 };
 
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode, Readable};
+use smallvec::SmallVec;
 
 use crate::storage::StorageError;
 
@@ -81,8 +82,11 @@ pub(super) enum Reach {
     Disk,
 }
 
+/// A key: most have one or two numbers.
+pub(super) type Key = SmallVec<[u8; 16]>;
+
 /// One key with its new value, or without one.
-pub(super) type Operation = (Table, Vec<u8>, Option<Vec<u8>>);
+pub(super) type Operation = (Table, Key, Option<Vec<u8>>);
 
 /// An open database.
 pub(super) struct Engine {
@@ -210,8 +214,8 @@ impl Engine {
         for (table, key, value) in batch {
             let table = self.table(table);
             match value {
-                Some(value) => writes.insert(table, key, value),
-                None => writes.remove(table, key),
+                Some(value) => writes.insert(table, &key[..], value),
+                None => writes.remove(table, &key[..]),
             }
         }
         writes.commit().map_err(|error| failed(&self.path, error))

@@ -82,7 +82,7 @@ fn bring_up_to_date(engine: &Engine, path: &Path, steps: &[Step]) -> Result<(), 
 
 fn mark_as(engine: &Engine, format: u64) -> Result<(), StorageError> {
     let value = record::encode_number(KEY, format);
-    let operation: Operation = (Table::Meta, KEY.to_vec(), Some(value));
+    let operation: Operation = (Table::Meta, KEY.into(), Some(value));
     engine.write(vec![operation], Reach::Disk)
 }
 
@@ -103,7 +103,7 @@ mod tests {
     fn add(engine: &Engine, name: u8) -> Result<(), StorageError> {
         let mut value = engine.get(Table::Meta, b"steps")?.unwrap_or_default();
         value.push(name);
-        let row: Operation = (Table::Meta, b"steps".to_vec(), Some(value));
+        let row: Operation = (Table::Meta, b"steps"[..].into(), Some(value));
         engine.write(vec![row], Reach::System)
     }
 

@@ -8,6 +8,7 @@ use super::{
     stage::{complain, message_key, queue_key},
 };
 use crate::{
+    message::Message,
     storage::{QueuePart, SessionId, StorageError},
     telemetry::Metrics,
 };
@@ -16,8 +17,14 @@ use crate::{
 /// 400 MiB, however large their messages are.
 const MAX_BYTES: usize = 4 * 1024 * 1024;
 
-/// A place, the number of its message, and how it is delivered.
-type Row = (u64, u64, Options);
+/// A place, its message, and how that is delivered.
+type Row = (u64, Body, Options);
+
+enum Body {
+    /// Among the messages, under this number.
+    Elsewhere(u64),
+    Here(Message),
+}
 
 /// Reads what lies from a place on. What is damaged is passed over and counted.
 pub(super) fn read(
@@ -27,10 +34,17 @@ pub(super) fn read(
     from: u64,
     most: usize,
 ) -> Result<QueuePart, StorageError> {
-    let (rows, next) = rows(engine, metrics, id, from, most)?;
     let moment = Moment::now();
+    let (rows, next) = rows(engine, metrics, moment, id, from, most)?;
     let mut deliveries = Vec::with_capacity(rows.len());
-    for (place, number, options) in rows {
+    for (place, body, options) in rows {
+        let number = match body {
+            Body::Elsewhere(number) => number,
+            Body::Here(message) => {
+                deliveries.push((place, options.deliver(Arc::new(message), moment)));
+                continue;
+            }
+        };
         let key = message_key(number);
         let decoded = match engine.get(Table::Messages, &key)? {
             Some(value) => record::decode_message(&key, &value, moment),
@@ -52,6 +66,7 @@ pub(super) fn read(
 fn rows(
     engine: &Engine,
     metrics: &Metrics,
+    moment: Moment,
     id: SessionId,
     from: u64,
     most: usize,
@@ -72,12 +87,19 @@ fn rows(
             next = Some(place);
             return false;
         }
-        match record::decode_entry(key, value) {
-            Ok(Entry::Queued(number, options)) => {
+        let row = match record::decode_entry(key, value) {
+            Ok(Entry::Elsewhere(number, options)) => Ok((Body::Elsewhere(number), options)),
+            Ok(Entry::Here(message, options)) => message
+                .message(moment)
+                .map(|message| (Body::Here(message), options)),
+            Ok(Entry::Released) => return true,
+            Err(corrupt) => Err(corrupt),
+        };
+        match row {
+            Ok((body, options)) => {
                 bytes += options.bytes();
-                rows.push((place, number, options));
+                rows.push((place, body, options));
             }
-            Ok(Entry::Released) => {}
             Err(corrupt) => complain(metrics, Table::Queues, key, corrupt),
         }
         true

@@ -223,7 +223,8 @@ impl Part<'_> {
         };
         match entry {
             Entry::Released => found.released.push(place),
-            Entry::Queued(number, options) => {
+            Entry::Here(_, options) => found.leave(place, &options, self.moment),
+            Entry::Elsewhere(number, options) => {
                 self.references.add(number);
                 if options.stays_in_memory() {
                     found.in_memory.push((place, number, options));

@@ -2,13 +2,15 @@
 //! its receivers have acknowledged by then is not written at all.
 
 use std::{
-    collections::{HashMap, HashSet, VecDeque},
+    collections::{HashSet, VecDeque},
     num::NonZeroU16,
     sync::Arc,
 };
 
+use hashbrown::HashMap;
+
 use super::{
-    engine::{Engine, Operation, Table},
+    engine::{Engine, Key, Operation, Table},
     record::{self, Entry, Moment, Options},
 };
 use crate::{
@@ -21,6 +23,10 @@ use crate::{
 /// Longer filters and topics are cut to this in keys, which may have 65,535 bytes in all.
 const MAX_KEY_TEXT: usize = 60_000;
 
+/// Messages up to this footprint lie in the queue of their only receiver, which spares a row to write, to look for and to
+/// remove. Larger ones do not: a start reads all rows of queues.
+const SMALL: usize = 512;
+
 /// Places given up before they were taken, at most: each is taken within moments.
 const MAX_GIVEN_UP: usize = 65_536;
 
@@ -30,7 +36,7 @@ pub(super) struct Index {
     /// The sessions there are.
     pub(super) sessions: HashSet<SessionId>,
     /// How many places refer to a message, where more than one does.
-    pub(super) references: hashbrown::HashMap<u64, u32>,
+    pub(super) references: HashMap<u64, u32>,
     pub(super) next_message: u64,
     /// Places given up before they were taken.
     given_up: HashSet<(SessionId, u64)>,
@@ -49,9 +55,20 @@ pub(super) struct Stage<'a> {
     engine: &'a Engine,
     index: &'a mut Index,
     moment: Moment,
-    operations: HashMap<(Table, Vec<u8>), Staged>,
-    /// Messages of this batch by their address; they are kept alive with it.
-    numbers: HashMap<*const Message, u64>,
+    operations: HashMap<(Table, Key), Staged>,
+    /// Messages of this batch by their address, which they keep while they are here.
+    messages: HashMap<*const Message, Queued>,
+}
+
+/// A message of this batch.
+struct Queued {
+    message: Arc<Message>,
+    /// Their order: what was queued together lies together.
+    arrival: usize,
+    /// Places that refer to it.
+    receivers: u32,
+    /// One of them holds it in memory, so that a start has to read it.
+    stays_in_memory: bool,
 }
 
 enum Staged {
@@ -66,9 +83,19 @@ enum Staged {
 enum Value {
     Session(Box<SessionRecord>),
     Subscription(TopicFilter, SubscriptionOptions),
-    Message(Arc<Message>),
-    Entry(Entry),
+    Retained(Arc<Message>),
+    Queued(Arc<Message>, Options),
+    Released,
     Received,
+}
+
+/// What a place of a queue held.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Held {
+    Nothing,
+    /// Only the place itself.
+    Place,
+    Message,
 }
 
 impl<'a> Stage<'a> {
@@ -78,7 +105,7 @@ impl<'a> Stage<'a> {
             index,
             moment: Moment::now(),
             operations: HashMap::new(),
-            numbers: HashMap::new(),
+            messages: HashMap::new(),
         }
     }
 
@@ -96,7 +123,7 @@ impl<'a> Stage<'a> {
                 self.put(
                     Table::Retained,
                     text_key(message.topic.as_str()),
-                    Value::Message(message.clone()),
+                    Value::Retained(message.clone()),
                 );
             }
             Change::RetainedCleared(topic) => {
@@ -152,9 +179,9 @@ impl<'a> Stage<'a> {
         self.index.sessions.contains(&id)
     }
 
-    /// A place of a queue is taken once, and a message number used once; anything else may have been there before.
-    fn put(&mut self, table: Table, key: Vec<u8>, value: Value) {
-        let is_new = matches!(table, Table::Messages | Table::Queues)
+    /// A place of a queue is taken once; anything else may have been there before.
+    fn put(&mut self, table: Table, key: Key, value: Value) {
+        let is_new = table == Table::Queues
             && !matches!(
                 self.operations.get(&(table, key.clone())),
                 Some(Staged::Delete)
@@ -163,7 +190,7 @@ impl<'a> Stage<'a> {
             .insert((table, key), Staged::Put { value, is_new });
     }
 
-    fn delete(&mut self, table: Table, key: Vec<u8>) {
+    fn delete(&mut self, table: Table, key: Key) {
         let at = (table, key);
         if let Some(Staged::Put { is_new: true, .. }) = self.operations.get(&at) {
             self.operations.remove(&at);
@@ -176,98 +203,95 @@ impl<'a> Stage<'a> {
         if self.index.given_up.remove(&(id, place)) {
             return;
         }
-        let number = self.refer_to(&delivery.message);
-        let entry = Entry::Queued(number, Options::of(delivery, self.moment));
-        self.put(Table::Queues, queue_key(id, place), Value::Entry(entry));
+        let message = &delivery.message;
+        let arrival = self.messages.len();
+        let queued = self
+            .messages
+            .entry(Arc::as_ptr(message))
+            .or_insert_with(|| Queued {
+                message: message.clone(),
+                arrival,
+                receivers: 0,
+                stays_in_memory: false,
+            });
+        queued.receivers += 1;
+        let options = Options::of(delivery, self.moment);
+        queued.stays_in_memory |= options.stays_in_memory();
+        let value = Value::Queued(message.clone(), options);
+        self.put(Table::Queues, queue_key(id, place), value);
     }
 
-    fn refer_to(&mut self, message: &Arc<Message>) -> u64 {
-        if let Some(number) = self.numbers.get(&Arc::as_ptr(message)) {
-            *self.index.references.entry(*number).or_insert(1) += 1;
-            return *number;
-        }
-        let number = self.index.next_message;
-        self.index.next_message += 1;
-        self.numbers.insert(Arc::as_ptr(message), number);
-        self.put(
-            Table::Messages,
-            message_key(number),
-            Value::Message(message.clone()),
-        );
-        number
-    }
-
+    /// One place less refers to a stored message.
     fn unrefer(&mut self, number: u64) {
         if let Some(count) = self.index.references.get_mut(&number) {
             *count -= 1;
             if *count <= 1 {
                 self.index.references.remove(&number);
             }
-            return;
+        } else {
+            self.delete(Table::Messages, message_key(number));
         }
-        let key = message_key(number);
-        if let Some(Staged::Put {
-            value: Value::Message(message),
-            ..
-        }) = self.operations.get(&(Table::Messages, key.clone()))
-        {
-            self.numbers.remove(&Arc::as_ptr(message));
-        }
-        self.delete(Table::Messages, key);
     }
 
-    /// What is at a place, and whether it is there.
-    fn entry(&mut self, key: &[u8]) -> Result<Option<Entry>, StorageError> {
-        match self.operations.get(&(Table::Queues, key.to_vec())) {
+    /// Takes the message from a place; what it was.
+    fn take(&mut self, key: &[u8]) -> Result<Held, StorageError> {
+        match self.operations.get(&(Table::Queues, Key::from_slice(key))) {
             Some(Staged::Put {
-                value: Value::Entry(entry),
+                value: Value::Queued(message, _),
                 ..
-            }) => return Ok(Some(entry.clone())),
-            Some(_) => return Ok(None),
+            }) => {
+                let at = Arc::as_ptr(message);
+                if let Some(queued) = self.messages.get_mut(&at) {
+                    queued.receivers -= 1;
+                    if queued.receivers == 0 {
+                        self.messages.remove(&at);
+                    }
+                }
+                return Ok(Held::Message);
+            }
+            Some(Staged::Put { .. }) => return Ok(Held::Place),
+            Some(Staged::Delete) => return Ok(Held::Nothing),
             None => {}
         }
         let Some(value) = self.engine.get(Table::Queues, key)? else {
-            return Ok(None);
+            return Ok(Held::Nothing);
         };
-        Ok(Some(record::decode_entry(key, &value).unwrap_or_else(
-            |corrupt| {
+        match record::decode_entry(key, &value) {
+            Ok(Entry::Elsewhere(number, _)) => {
+                self.unrefer(number);
+                Ok(Held::Message)
+            }
+            Ok(Entry::Here(..)) => Ok(Held::Message),
+            Ok(Entry::Released) => Ok(Held::Place),
+            Err(corrupt) => {
                 self.index.complain(Table::Queues, key, corrupt);
-                Entry::Released
-            },
-        )))
+                Ok(Held::Place)
+            }
+        }
     }
 
     fn release(&mut self, id: SessionId, place: u64) -> Result<(), StorageError> {
         let key = queue_key(id, place);
-        let Some(Entry::Queued(number, _)) = self.entry(&key)? else {
+        if self.take(&key)? != Held::Message {
             return Ok(());
-        };
-        self.unrefer(number);
+        }
         let at = (Table::Queues, key);
         let is_new = matches!(
             self.operations.get(&at),
             Some(Staged::Put { is_new: true, .. })
         );
-        let value = Value::Entry(Entry::Released);
+        let value = Value::Released;
         self.operations.insert(at, Staged::Put { value, is_new });
         Ok(())
     }
 
     fn give_up(&mut self, id: SessionId, place: u64) -> Result<(), StorageError> {
         let key = queue_key(id, place);
-        match self.entry(&key)? {
-            Some(entry) => {
-                if let Entry::Queued(number, _) = entry {
-                    self.unrefer(number);
-                }
-                self.delete(Table::Queues, key);
-            }
-            None if self.index.lost.remove(&(id, place)) => {}
-            None => {
-                if self.index.given_up.len() < MAX_GIVEN_UP {
-                    self.index.given_up.insert((id, place));
-                }
-            }
+        if self.take(&key)? != Held::Nothing {
+            self.delete(Table::Queues, key);
+        } else if !self.index.lost.remove(&(id, place)) && self.index.given_up.len() < MAX_GIVEN_UP
+        {
+            self.index.given_up.insert((id, place));
         }
         Ok(())
     }
@@ -290,13 +314,13 @@ impl<'a> Stage<'a> {
         for table in [Table::Subscriptions, Table::Received, Table::Queues] {
             let mut found = Vec::new();
             self.engine.scan(table, &session_key(id), |key, value| {
-                found.push((key.to_vec(), value.to_vec()));
+                found.push((Key::from_slice(key), value.to_vec()));
                 found.len() < room
             })?;
             room -= found.len();
             for (key, value) in found {
                 if table == Table::Queues
-                    && let Ok(Entry::Queued(number, _)) = record::decode_entry(&key, &value)
+                    && let Ok(Entry::Elsewhere(number, _)) = record::decode_entry(&key, &value)
                 {
                     self.unrefer(number);
                 }
@@ -313,26 +337,56 @@ impl<'a> Stage<'a> {
     /// The batch as bytes.
     pub(super) fn into_batch(self) -> Vec<Operation> {
         let moment = self.moment;
-        let to_bytes = |((table, key), staged): ((Table, Vec<u8>), Staged)| {
+        let mut batch = Vec::with_capacity(self.operations.len() + self.messages.len());
+        let mut numbers = HashMap::new();
+        let apart = self
+            .messages
+            .iter()
+            .filter(|(_, queued)| !queued.lies_at_its_place());
+        let mut apart: Vec<_> = apart.collect();
+        apart.sort_unstable_by_key(|(_, queued)| queued.arrival);
+        for (at, queued) in apart {
+            let number = self.index.next_message;
+            self.index.next_message += 1;
+            if queued.receivers > 1 {
+                self.index.references.insert(number, queued.receivers);
+            }
+            let key = message_key(number);
+            let value = record::encode_message(&key, &queued.message, moment);
+            batch.push((Table::Messages, key, Some(value)));
+            numbers.insert(*at, number);
+        }
+        for ((table, key), staged) in self.operations {
             let value = match staged {
-                Staged::Put { value, .. } => Some(value.encode(&key, moment)),
+                Staged::Put { value, .. } => Some(value.encode(&key, moment, &numbers)),
                 Staged::Delete => None,
             };
-            (table, key, value)
-        };
-        self.operations.into_iter().map(to_bytes).collect()
+            batch.push((table, key, value));
+        }
+        batch
+    }
+}
+
+impl Queued {
+    /// Rather than among the messages.
+    fn lies_at_its_place(&self) -> bool {
+        self.receivers == 1 && !self.stays_in_memory && self.message.footprint() <= SMALL
     }
 }
 
 impl Value {
-    fn encode(&self, key: &[u8], moment: Moment) -> Vec<u8> {
+    fn encode(self, key: &[u8], moment: Moment, numbers: &HashMap<*const Message, u64>) -> Vec<u8> {
         match self {
-            Self::Session(session) => record::encode_session(key, session, moment),
+            Self::Session(session) => record::encode_session(key, &session, moment),
             Self::Subscription(filter, options) => {
-                record::encode_subscription(key, filter, *options)
+                record::encode_subscription(key, &filter, options)
             }
-            Self::Message(message) => record::encode_message(key, message, moment),
-            Self::Entry(entry) => record::encode_entry(key, entry),
+            Self::Retained(message) => record::encode_message(key, &message, moment),
+            Self::Queued(message, options) => match numbers.get(&Arc::as_ptr(&message)) {
+                Some(number) => record::encode_entry(key, &Entry::Elsewhere(*number, options)),
+                None => record::encode_here(key, &message, &options, moment),
+            },
+            Self::Released => record::encode_entry(key, &Entry::Released),
             Self::Received => record::encode_received(key),
         }
     }
@@ -367,36 +421,38 @@ pub(super) fn complain(metrics: &Metrics, table: Table, key: &[u8], corrupt: rec
     );
 }
 
-pub(super) fn session_key(id: SessionId) -> Vec<u8> {
-    id.0.to_be_bytes().to_vec()
+pub(super) fn session_key(id: SessionId) -> Key {
+    Key::from_slice(&id.0.to_be_bytes())
 }
 
-pub(super) fn message_key(number: u64) -> Vec<u8> {
-    number.to_be_bytes().to_vec()
+pub(super) fn message_key(number: u64) -> Key {
+    Key::from_slice(&number.to_be_bytes())
 }
 
-pub(super) fn queue_key(id: SessionId, place: u64) -> Vec<u8> {
-    [id.0.to_be_bytes(), place.to_be_bytes()].concat()
-}
-
-fn received_key(id: SessionId, packet_id: NonZeroU16) -> Vec<u8> {
+pub(super) fn queue_key(id: SessionId, place: u64) -> Key {
     let mut key = session_key(id);
-    key.extend(packet_id.get().to_be_bytes());
+    key.extend_from_slice(&place.to_be_bytes());
     key
 }
 
-fn subscription_key(id: SessionId, filter: &TopicFilter) -> Vec<u8> {
+fn received_key(id: SessionId, packet_id: NonZeroU16) -> Key {
+    let mut key = session_key(id);
+    key.extend_from_slice(&packet_id.get().to_be_bytes());
+    key
+}
+
+fn subscription_key(id: SessionId, filter: &TopicFilter) -> Key {
     let mut key = session_key(id);
     key.extend(text_key(filter.as_str()));
     key
 }
 
-fn text_key(text: &str) -> Vec<u8> {
+fn text_key(text: &str) -> Key {
     let bytes = text.as_bytes();
     if bytes.len() <= MAX_KEY_TEXT {
-        return bytes.to_vec();
+        return bytes.into();
     }
-    let mut key = bytes[..MAX_KEY_TEXT].to_vec();
+    let mut key = Key::from_slice(&bytes[..MAX_KEY_TEXT]);
     key.extend(crc32fast::hash(bytes).to_be_bytes());
     key
 }

@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 
-use super::{Corrupt, Moment, length, qos};
+use super::{Corrupt, Moment, Options, length, qos};
 use crate::message::{ClientId, Message, MessageProperties, TopicFilter, TopicName};
 
 pub(super) struct Writer(pub(super) Vec<u8>);
@@ -58,6 +58,19 @@ impl Writer {
         self.optional(message.properties.as_deref(), Self::properties);
     }
 
+    pub(super) fn options(&mut self, options: &Options) {
+        self.u32(options.bytes);
+        self.u8(options.qos as u8 | u8::from(options.retain) << 2);
+        self.time(options.queued_at);
+        self.optional(options.share.as_ref(), |writer, share| {
+            writer.text(share.as_str());
+        });
+        self.u32(length(options.subscription_identifiers.len()));
+        for identifier in &options.subscription_identifiers {
+            self.u32(*identifier);
+        }
+    }
+
     pub(super) fn properties(&mut self, properties: &MessageProperties) {
         self.optional(properties.payload_is_utf8, |writer, is_utf8| {
             writer.u8(u8::from(is_utf8));
@@ -77,6 +90,30 @@ impl Writer {
 pub(super) struct Reader<'a>(pub(super) &'a [u8]);
 
 impl<'a> Reader<'a> {
+    /// Nothing may follow.
+    pub(super) const fn end(&self) -> Result<(), Corrupt> {
+        if self.0.is_empty() {
+            Ok(())
+        } else {
+            Err(Corrupt("longer than it should be"))
+        }
+    }
+
+    pub(super) fn options(&mut self) -> Result<Options, Corrupt> {
+        let bytes = self.u32()?;
+        let bits = self.u8()?;
+        Ok(Options {
+            bytes,
+            qos: qos(bits & 3)?,
+            retain: bits & 4 != 0,
+            queued_at: self.time()?,
+            share: self.optional(Reader::filter)?,
+            subscription_identifiers: (0..self.u32()?)
+                .map(|_| self.u32())
+                .collect::<Result<_, _>>()?,
+        })
+    }
+
     pub(super) fn array<const N: usize>(&mut self) -> Result<[u8; N], Corrupt> {
         let (array, rest) = self
             .0

@@ -85,11 +85,28 @@ impl Moment {
 
 /// What lies at a place of a queue.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Entry {
+pub(super) enum Entry<'a> {
     /// Only the place is taken: PUBREC has come.
     Released,
-    /// A message, by its number, as it is delivered there.
-    Queued(u64, Options),
+    /// A message that lies among the messages, by its number, as it is delivered there.
+    Elsewhere(u64, Options),
+    /// A message that lies here and nowhere else.
+    Here(Embedded<'a>, Options),
+}
+
+/// A message within another value.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Embedded<'a>(&'a [u8]);
+
+impl Embedded<'_> {
+    /// # Errors
+    /// What is wrong with it.
+    pub(super) fn message(self, moment: Moment) -> Result<Message, Corrupt> {
+        let mut reader = Reader(self.0);
+        let message = reader.message(moment)?;
+        reader.end()?;
+        Ok(message)
+    }
 }
 
 /// What a delivery has beside its message.
@@ -159,6 +176,12 @@ pub fn read_any(key: &[u8], content: &[u8]) -> usize {
     if let Ok(entry) = &entry {
         let again = encode_entry(key, entry);
         assert_eq!(decode_entry(key, &again).as_ref(), Ok(entry));
+        if let Entry::Here(message, options) = entry
+            && let Ok(message) = message.message(moment)
+        {
+            let again = encode_here(key, &message, options, moment);
+            assert!(decode_entry(key, &again).is_ok());
+        }
     }
     [
         decode_number(key, &value).is_ok(),
@@ -175,7 +198,11 @@ pub fn read_any(key: &[u8], content: &[u8]) -> usize {
 
 /// Puts the checksum before the content.
 fn seal(key: &[u8], write: impl FnOnce(&mut Writer)) -> Vec<u8> {
-    let mut writer = Writer(vec![0; CHECKSUM]);
+    /// Most values are no longer.
+    const USUAL: usize = 128;
+    let mut bytes = Vec::with_capacity(USUAL);
+    bytes.extend([0; CHECKSUM]);
+    let mut writer = Writer(bytes);
     write(&mut writer);
     let mut bytes = writer.0;
     let sum = checksum(key, &bytes[CHECKSUM..]);
@@ -191,10 +218,10 @@ fn checksum(key: &[u8], content: &[u8]) -> u32 {
 }
 
 /// Reads a value to its end.
-fn open<T>(
+fn open<'a, T>(
     key: &[u8],
-    value: &[u8],
-    read: impl FnOnce(&mut Reader<'_>) -> Result<T, Corrupt>,
+    value: &'a [u8],
+    read: impl FnOnce(&mut Reader<'a>) -> Result<T, Corrupt>,
 ) -> Result<T, Corrupt> {
     let (sum, content) = value
         .split_first_chunk::<CHECKSUM>()
@@ -204,11 +231,8 @@ fn open<T>(
     }
     let mut reader = Reader(content);
     let found = read(&mut reader)?;
-    if reader.0.is_empty() {
-        Ok(found)
-    } else {
-        Err(Corrupt("longer than it should be"))
-    }
+    reader.end()?;
+    Ok(found)
 }
 
 /// A plain number.
@@ -237,46 +261,47 @@ pub(super) fn decode_message(key: &[u8], value: &[u8], moment: Moment) -> Result
 
 /// What lies at a place of a queue.
 #[must_use]
-pub(super) fn encode_entry(key: &[u8], entry: &Entry) -> Vec<u8> {
+pub(super) fn encode_entry(key: &[u8], entry: &Entry<'_>) -> Vec<u8> {
     seal(key, |writer| match entry {
         Entry::Released => writer.u8(0),
-        Entry::Queued(message, options) => {
+        Entry::Elsewhere(number, options) => {
             writer.u8(1);
-            writer.u64(*message);
-            writer.u32(options.bytes);
-            writer.u8(options.qos as u8 | u8::from(options.retain) << 2);
-            writer.time(options.queued_at);
-            writer.optional(options.share.as_ref(), |writer, share| {
-                writer.text(share.as_str());
-            });
-            writer.u32(length(options.subscription_identifiers.len()));
-            for identifier in &options.subscription_identifiers {
-                writer.u32(*identifier);
-            }
+            writer.u64(*number);
+            writer.options(options);
         }
+        Entry::Here(message, options) => {
+            writer.u8(2);
+            writer.options(options);
+            writer.0.extend(message.0);
+        }
+    })
+}
+
+/// A message at a place of a queue, to be read as [`Entry::Here`].
+#[must_use]
+pub(super) fn encode_here(
+    key: &[u8],
+    message: &Message,
+    options: &Options,
+    moment: Moment,
+) -> Vec<u8> {
+    seal(key, |writer| {
+        writer.u8(2);
+        writer.options(options);
+        writer.message(message, moment);
     })
 }
 
 /// # Errors
 /// What is wrong with the value.
-pub(super) fn decode_entry(key: &[u8], value: &[u8]) -> Result<Entry, Corrupt> {
+pub(super) fn decode_entry<'a>(key: &[u8], value: &'a [u8]) -> Result<Entry<'a>, Corrupt> {
     open(key, value, |reader| match reader.u8()? {
         0 => Ok(Entry::Released),
-        1 => {
-            let message = reader.u64()?;
-            let bytes = reader.u32()?;
-            let bits = reader.u8()?;
-            let options = Options {
-                bytes,
-                qos: qos(bits & 3)?,
-                retain: bits & 4 != 0,
-                queued_at: reader.time()?,
-                share: reader.optional(Reader::filter)?,
-                subscription_identifiers: (0..reader.u32()?)
-                    .map(|_| reader.u32())
-                    .collect::<Result<_, _>>()?,
-            };
-            Ok(Entry::Queued(message, options))
+        1 => Ok(Entry::Elsewhere(reader.u64()?, reader.options()?)),
+        2 => {
+            let options = reader.options()?;
+            let message = std::mem::take(&mut reader.0);
+            Ok(Entry::Here(Embedded(message), options))
         }
         _ => Err(Corrupt("an unknown kind of entry")),
     })
