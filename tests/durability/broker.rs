@@ -5,6 +5,7 @@ use std::{
     net::{Ipv4Addr, SocketAddr, TcpListener},
     path::PathBuf,
     process::{Child, Command, Stdio},
+    thread::JoinHandle,
     time::Duration,
 };
 
@@ -13,16 +14,28 @@ use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 use tokio::net::TcpStream;
 
-use crate::support::{Carrier, Client, Stream, connect};
+use crate::{
+    Dice,
+    disk::Disk,
+    support::{Carrier, Client, Stream, connect},
+};
 
 /// Long enough for a debug binary on a busy machine.
 const START: Duration = Duration::from_secs(60);
+
+/// For a shell whose `$0` is the program.
+const RUN: &str = "exec \"$0\" run -c gatemq.toml";
 
 pub(crate) struct Broker {
     folder: TempDir,
     child: Option<Child>,
     plain: u16,
     secure: u16,
+    disk: Option<Disk>,
+    /// What the shell is told.
+    start: String,
+    /// What writes its log.
+    logs: Option<JoinHandle<()>>,
 }
 
 /// How to reach it.
@@ -35,6 +48,27 @@ pub(crate) struct Access {
 
 impl Broker {
     pub(crate) async fn start() -> Self {
+        let mut broker = Self::stopped();
+        broker.restart().await;
+        broker
+    }
+
+    /// On a disk that can fail and lose power.
+    pub(crate) async fn start_on_disk() -> Self {
+        let mut broker = Self::stopped_on_disk();
+        broker.restart().await;
+        broker
+    }
+
+    pub(crate) fn stopped_on_disk() -> Self {
+        let mut broker = Self::stopped();
+        let folder = broker.folder.path();
+        broker.disk = Some(Disk::new(&folder.join("gatemq-data"), folder));
+        broker
+    }
+
+    /// Not started yet.
+    pub(crate) fn stopped() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let free = [(); 2].map(|()| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port"));
         let [plain, secure] = free.map(|it| it.local_addr().expect("bound").port());
@@ -46,19 +80,49 @@ impl Broker {
              [queue]\nmax_messages = 1000000\nmax_bytes = \"512MiB\"\n"
         );
         fs::write(folder.path().join("gatemq.toml"), configuration).expect("written");
-        let mut broker = Self {
+        Self {
             folder,
             child: None,
             plain,
             secure,
-        };
-        broker.restart().await;
-        broker
+            disk: None,
+            start: RUN.to_owned(),
+            logs: None,
+        }
     }
 
     /// Starts it where it was killed; returns once it accepts clients.
     pub(crate) async fn restart(&mut self) {
+        if let Err(text) = self.try_restart().await {
+            panic!("the broker ended at its start: {text}");
+        }
+    }
+
+    /// The same, or what it said when it ended.
+    pub(crate) async fn try_restart(&mut self) -> Result<(), String> {
+        self.begin();
+        let accepts = async {
+            while TcpStream::connect(self.access().secure).await.is_err() {
+                if let Some(child) = &mut self.child
+                    && let Ok(Some(status)) = child.try_wait()
+                {
+                    self.kill();
+                    return Err(format!("{status}: {}", self.log()));
+                }
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+            Ok(())
+        };
+        let accepts = tokio::time::timeout(START, accepts).await;
+        accepts.expect("a broker that accepts")
+    }
+
+    /// Starts it, and does not wait.
+    pub(crate) fn begin(&mut self) {
         self.kill();
+        if let Some(disk) = &mut self.disk {
+            disk.note();
+        }
         let mut log = File::options()
             .create(true)
             .append(true)
@@ -66,9 +130,10 @@ impl Broker {
             .expect("a log");
         // A file that grows beyond its limit is an error for the broker, not its end.
         let mut child = Command::new("sh")
-            .args(["-c", "trap '' XFSZ; exec \"$0\" run -c gatemq.toml"])
+            .args(["-c", &format!("trap '' XFSZ; {}", self.start)])
             .arg(env!("CARGO_BIN_EXE_gatemq"))
             .current_dir(self.folder.path())
+            .envs(self.disk.iter().flat_map(Disk::environment))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
@@ -76,20 +141,37 @@ impl Broker {
             .expect("started");
         // By a pipe: the limit of file sizes is not to meet the log.
         let mut output = child.stderr.take().expect("a pipe");
-        std::thread::spawn(move || std::io::copy(&mut output, &mut log));
+        self.logs = Some(std::thread::spawn(move || {
+            // Its end is the end of the broker.
+            let _ = std::io::copy(&mut output, &mut log);
+        }));
         self.child = Some(child);
-        let accepts = async {
-            while TcpStream::connect(self.access().secure).await.is_err() {
-                if let Some(child) = &mut self.child
-                    && let Ok(Some(status)) = child.try_wait()
-                {
-                    panic!("the broker ended at its start: {status}");
-                }
-                tokio::time::sleep(Duration::from_millis(2)).await;
-            }
-        };
-        let accepts = tokio::time::timeout(START, accepts).await;
-        accepts.expect("a broker that accepts");
+    }
+
+    /// With its data on a small file system of its own, which it takes with it; `None` where none may be mounted.
+    pub(crate) async fn start_on_tmpfs(options: &str) -> Option<Self> {
+        let mut broker = Self::stopped();
+        let data = broker.folder.path().join("gatemq-data");
+        fs::create_dir(&data).expect("made");
+        let mount = format!("mount -t tmpfs -o {options} tmpfs gatemq-data");
+        let may = Command::new("unshare")
+            .args(["--map-root-user", "--mount", "sh", "-c", &mount])
+            .current_dir(broker.folder.path())
+            .output();
+        if !may.is_ok_and(|it| it.status.success()) {
+            return None;
+        }
+        broker.start =
+            format!("exec unshare --map-root-user --mount sh -c '{mount} && {RUN}' \"$0\"");
+        broker.restart().await;
+        Some(broker)
+    }
+
+    /// Its data as it sees them itself.
+    pub(crate) fn inside(&self) -> PathBuf {
+        let root = format!("/proc/{}/root", self.pid().as_raw_nonzero());
+        let data = self.folder.path().join("gatemq-data");
+        PathBuf::from(root).join(data.strip_prefix("/").expect("absolute"))
     }
 
     pub(crate) async fn ensure_running(&mut self) {
@@ -104,10 +186,29 @@ impl Broker {
             child.kill().expect("killed");
             child.wait().expect("waited for");
         }
+        if let Some(logs) = self.logs.take() {
+            logs.join().expect("all of it");
+        }
+    }
+
+    /// SIGKILL, and nothing is there that was not synced, or only some of it.
+    pub(crate) fn cut_power(&mut self, dice: &mut Dice) -> String {
+        self.kill();
+        self.disk.as_mut().expect("a disk").cut_power(dice)
+    }
+
+    /// What is under it.
+    pub(crate) fn disk(&self) -> &Disk {
+        self.disk.as_ref().expect("a disk")
     }
 
     /// SIGTERM, and it ends well.
     pub(crate) fn stop(mut self) {
+        self.terminate();
+    }
+
+    /// The same, to be started again.
+    pub(crate) fn terminate(&mut self) {
         let mut child = self.child.take().expect("running");
         kill_process(Pid::from_child(&child), Signal::TERM).expect("told");
         assert!(child.wait().expect("waited for").success());
@@ -130,6 +231,11 @@ impl Broker {
     /// What it has logged.
     pub(crate) fn log(&self) -> String {
         fs::read_to_string(self.folder.path().join("log")).expect("a log")
+    }
+
+    /// As if it had never said anything.
+    pub(crate) fn forget_log(&self) {
+        fs::write(self.folder.path().join("log"), "").expect("written");
     }
 
     pub(crate) fn access(&self) -> Access {

@@ -30,7 +30,7 @@ fn limit(broker: &Broker, bytes: Option<u64>) {
 }
 
 /// What a path answers: its status line and body.
-async fn get(broker: &Broker, path: &str) -> String {
+pub(crate) async fn get(broker: &Broker, path: &str) -> String {
     let addr = broker.access().plain();
     let mut stream = TcpStream::connect(addr).await.expect("a broker");
     let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
@@ -40,7 +40,7 @@ async fn get(broker: &Broker, path: &str) -> String {
     answer
 }
 
-async fn becomes(broker: &Broker, path: &str, expected: &str) {
+pub(crate) async fn becomes(broker: &Broker, path: &str, expected: &str) {
     let deadline = tokio::time::Instant::now() + PATIENCE;
     loop {
         let answer = get(broker, path).await;
@@ -52,14 +52,14 @@ async fn becomes(broker: &Broker, path: &str, expected: &str) {
     }
 }
 
-async fn client(broker: &Broker, version: ProtocolVersion, client_id: &str) -> Client {
+pub(crate) async fn client(broker: &Broker, version: ProtocolVersion, client_id: &str) -> Client {
     let request = connect(version, client_id);
     let connected = broker.access().connect(Carrier::Tcp, request).await;
     connected.expect("a broker").0
 }
 
 /// The code of the answer, `None` where the connection ends without one.
-async fn publish(client: &mut Client, message: Message) -> Option<ReasonCode> {
+pub(crate) async fn publish(client: &mut Client, message: Message) -> Option<ReasonCode> {
     let packet = client.publish_of(message);
     let packet_id = packet.packet_id.expect("above QoS 0");
     send(client, &Packet::Publish(packet)).await?;
@@ -79,7 +79,7 @@ async fn publish(client: &mut Client, message: Message) -> Option<ReasonCode> {
 }
 
 /// A session that is away, and one whose client is there and persistent.
-async fn subscribe(broker: &Broker, client_id: &str) -> Client {
+pub(crate) async fn subscribe(broker: &Broker, client_id: &str) -> Client {
     let access = broker.access();
     let resumed = access.resume(Carrier::Tcp, client_id, 100).await;
     let (mut client, answer) = resumed.expect("a broker");

@@ -3,7 +3,11 @@
 //! Publishers send at full speed over TCP and `wss`; subscribers with persistent sessions take what they are sent, or are
 //! away. After each `kill -9` the broker is started again, publishers send again what was not acknowledged, and every
 //! session is drained: QoS 1 at least once, QoS 2 exactly once, in the order of each publisher; retained messages and
-//! subscriptions as they were acknowledged. `DURABILITY_CRASHES` says how often, `DURABILITY_SEED` repeats a run.
+//! subscriptions as they were acknowledged. Every second crash takes the power, too: what was not synced is gone, or any
+//! part of it (`disk`). `failing` and `damage` are about disks that fail and stores that are not as they were left.
+//!
+//! `DURABILITY_CRASHES` says how often, `DURABILITY_SEED` repeats what is chosen at random (instants aside, which depend
+//! on the machine), `DURABILITY_DAMAGES` how many files are damaged, `DURABILITY_VERBOSE=1` prints each power cut.
 
 #![allow(
     clippy::wildcard_enum_match_arm,
@@ -16,6 +20,9 @@ mod support;
 mod backup;
 mod broker;
 mod churn;
+mod damage;
+mod disk;
+mod failing;
 mod faults;
 mod publisher;
 mod subscriber;
@@ -52,6 +59,7 @@ struct World {
     publishers: Vec<Publisher>,
     subscribers: Vec<Subscriber>,
     churn: Churn,
+    is_verbose: bool,
 }
 
 fn number(name: &str) -> Option<u64> {
@@ -59,21 +67,32 @@ fn number(name: &str) -> Option<u64> {
     Some(text.parse().unwrap_or_else(|_| panic!("{name}={text}")))
 }
 
+/// The one that is asked for, or another one, which is printed.
+fn seed() -> u64 {
+    number("DURABILITY_SEED").unwrap_or_else(|| {
+        let seed = rand::random::<u64>() | 1;
+        eprintln!("DURABILITY_SEED={seed}");
+        seed
+    })
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_acknowledged_is_lost() {
     let crashes =
         number("DURABILITY_CRASHES").map_or(CRASHES, |it| u32::try_from(it).expect("few"));
-    let seed = number("DURABILITY_SEED").unwrap_or_else(|| rand::random::<u64>() | 1);
+    let seed = seed();
     eprintln!("DURABILITY_CRASHES={crashes} DURABILITY_SEED={seed}");
     let mut dice = Dice(seed);
     let mut world = World::begin().await;
     let mut crashed = 0;
     while crashed < crashes {
         world = world.live(&mut dice).await;
+        world.maybe_cut_power(&mut dice);
         crashed += 1;
         // Now and then it does not even survive the recovery.
         while dice.below(4) == 0 && crashed < crashes {
             world = world.interrupted_recovery(&mut dice).await;
+            world.maybe_cut_power(&mut dice);
             crashed += 1;
         }
         world = world.recover().await;
@@ -87,7 +106,7 @@ async fn nothing_acknowledged_is_lost() {
 
 impl World {
     async fn begin() -> Self {
-        let broker = Broker::start().await;
+        let broker = Broker::start_on_disk().await;
         let carriers = [Carrier::Tcp, Carrier::Wss, Carrier::Wss, Carrier::Tcp];
         let qos = [
             QoS::AtLeastOnce,
@@ -103,9 +122,20 @@ impl World {
             publishers: publishers.collect(),
             subscribers: subscribers.collect(),
             churn: Churn::default(),
+            is_verbose: std::env::var_os("DURABILITY_VERBOSE").is_some(),
         };
         // Everybody has a session before the first crash.
         world.recover().await
+    }
+
+    /// Every second crash takes the power, too.
+    fn maybe_cut_power(&mut self, dice: &mut Dice) {
+        if dice.below(2) == 0 {
+            let cut = self.broker.cut_power(dice);
+            if self.is_verbose {
+                eprintln!("power cut ({cut})");
+            }
+        }
     }
 
     /// Publishers at full speed, some subscribers there, until the broker is killed.

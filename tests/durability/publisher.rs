@@ -8,6 +8,7 @@ use gatemq::{
 };
 
 use crate::{
+    Dice,
     broker::{Access, Broker, send},
     support::{Carrier, Client, connect, message},
 };
@@ -41,6 +42,16 @@ struct Unacknowledged {
 enum Content {
     Number(u64),
     Retained(u64),
+}
+
+/// A number, and with every fourth what fills a few pages of the disk and does not compress.
+pub(crate) fn payload(number: u64) -> String {
+    let mut text = number.to_string();
+    let mut noise = Dice(number + 1);
+    while number.is_multiple_of(4) && text.len() < 12_000 {
+        text.push_str(&format!(" {:x}", noise.below(u64::MAX)));
+    }
+    text
 }
 
 impl Publisher {
@@ -129,7 +140,7 @@ impl Publisher {
         let name = self.name;
         let message = match content {
             Content::Number(number) => {
-                message(&format!("d/{name}"), &number.to_string(), self.qos, false)
+                message(&format!("d/{name}"), &payload(number), self.qos, false)
             }
             Content::Retained(number) => {
                 message(&format!("r/{name}"), &number.to_string(), self.qos, true)

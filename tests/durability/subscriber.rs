@@ -118,7 +118,9 @@ impl Subscriber {
     fn count(&mut self, publish: &Publish) {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let publisher: usize = publish.message.topic.as_str()[2..].parse().expect("a name");
-        let number: u64 = text(&publish.message.payload).parse().expect("a number");
+        let payload = text(&publish.message.payload);
+        let number = payload.split(' ').next().expect("one");
+        let number: u64 = number.parse().expect("a number");
         let next = self.received[publisher];
         let name = self.name;
         let qos = publish.qos;

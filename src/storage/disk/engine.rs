@@ -7,13 +7,17 @@ use std::{
     fs::{self, File},
     io::{self, Write},
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode, Readable};
 use smallvec::SmallVec;
 
+use super::{files, journal};
 use crate::storage::StorageError;
 
 /// The journal is shared by all keyspaces, and one that is seldom written keeps it from being cut: 128 MiB, of which
@@ -93,10 +97,15 @@ pub(super) struct Engine {
     path: PathBuf,
     database: Database,
     tables: Vec<Keyspace>,
+    /// Everything that was written is on the disk.
+    is_synced: AtomicBool,
+    /// Places of the journal that were passed over.
+    damaged: u64,
 }
 
 impl Engine {
     pub(super) fn open(path: &Path) -> Result<Self, StorageError> {
+        let damaged = files::prepare(path).map_err(faulty)?;
         let failed = |error: fjall::Error| failed(path, error);
         let database = Database::builder(path)
             .cache_size(CACHE)
@@ -105,16 +114,39 @@ impl Engine {
             .open()
             .map_err(failed)?;
         let options = || KeyspaceCreateOptions::default().max_memtable_size(MEMTABLE);
-        let tables = Table::ALL
+        let tables: Vec<Keyspace> = Table::ALL
             .iter()
             .map(|table| database.keyspace(table.name(), options))
             .collect::<Result<_, _>>()
             .map_err(failed)?;
+        let numbers = tables.iter().zip(Table::ALL);
+        let numbers: Vec<_> = numbers.map(|(it, table)| (it.id(), table.name())).collect();
+        files::settle(path, &numbers).map_err(faulty)?;
         Ok(Self {
             path: path.to_owned(),
             database,
             tables,
+            is_synced: AtomicBool::new(true),
+            damaged,
         })
+    }
+
+    /// Ends it, and notes that it was ended in order.
+    pub(super) fn close(self) -> Result<(), StorageError> {
+        let Self {
+            path,
+            database,
+            tables,
+            ..
+        } = self;
+        drop(tables);
+        drop(database);
+        files::close(&path).map_err(|error| faulty((path, error)))
+    }
+
+    /// Places of the journal whose content is lost, found when it was opened.
+    pub(super) const fn damaged(&self) -> u64 {
+        self.damaged
     }
 
     fn table(&self, table: Table) -> &Keyspace {
@@ -139,7 +171,7 @@ impl Engine {
             let (key, value) = guard
                 .into_inner()
                 .map_err(|error| failed(&self.path, error))?;
-            if !each(&key, &value) {
+            if !is_mark(table, &key) && !each(&key, &value) {
                 break;
             }
         }
@@ -198,7 +230,9 @@ impl Engine {
                 let (key, value) = guard
                     .into_inner()
                     .map_err(|error| failed(&self.path, error))?;
-                each(table, &key, &value)?;
+                if !is_mark(table, &key) {
+                    each(table, &key, &value)?;
+                }
             }
         }
         Ok(())
@@ -206,11 +240,17 @@ impl Engine {
 
     /// All of it or nothing.
     pub(super) fn write(&self, batch: Vec<Operation>, reach: Reach) -> Result<(), StorageError> {
+        if batch.is_empty() {
+            return Ok(());
+        }
         let mode = match reach {
             Reach::System => PersistMode::Buffer,
             Reach::Disk => PersistMode::SyncData,
         };
         let mut writes = self.database.batch().durability(Some(mode));
+        if self.is_synced.swap(false, Ordering::Relaxed) {
+            writes.insert(self.table(Table::Meta), journal::MARK, []);
+        }
         for (table, key, value) in batch {
             let table = self.table(table);
             match value {
@@ -218,14 +258,19 @@ impl Engine {
                 None => writes.remove(table, &key[..]),
             }
         }
-        writes.commit().map_err(|error| failed(&self.path, error))
+        writes.commit().map_err(|error| failed(&self.path, error))?;
+        self.is_synced
+            .store(reach == Reach::Disk, Ordering::Relaxed);
+        Ok(())
     }
 
     /// Brings what was written before to the disk.
     pub(super) fn sync(&self) -> Result<(), StorageError> {
         self.database
             .persist(PersistMode::SyncData)
-            .map_err(|error| failed(&self.path, error))
+            .map_err(|error| failed(&self.path, error))?;
+        self.is_synced.store(true, Ordering::Relaxed);
+        Ok(())
     }
 
     /// Brings what was written to tables, so that the journals before are not needed any more: whoever opens the store
@@ -262,6 +307,18 @@ impl Engine {
 
 fn now() -> Instant {
     tokio::time::Instant::now().into_std()
+}
+
+/// What is there for the journal alone.
+fn is_mark(table: Table, key: &[u8]) -> bool {
+    table == Table::Meta && key == journal::MARK
+}
+
+fn faulty((path, source): (PathBuf, io::Error)) -> StorageError {
+    StorageError {
+        path,
+        source: Arc::new(source),
+    }
 }
 
 fn failed(path: &Path, error: fjall::Error) -> StorageError {

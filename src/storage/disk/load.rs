@@ -183,9 +183,10 @@ impl Load<'_> {
 
     fn message(&mut self, number: u64) -> Result<Option<Arc<Message>>, StorageError> {
         let key = message_key(number);
-        let decoded = match self.engine.get(Table::Messages, &key)? {
-            Some(value) => record::decode_message(&key, &value, self.moment),
-            None => Err(Corrupt::MISSING),
+        let decoded = match readable(self.engine.get(Table::Messages, &key))? {
+            Err(corrupt) => Err(corrupt),
+            Ok(Some(value)) => record::decode_message(&key, &value, self.moment),
+            Ok(None) => Err(Corrupt::MISSING),
         };
         match decoded {
             Ok(message) => Ok(Some(Arc::new(message))),
@@ -204,6 +205,19 @@ impl Load<'_> {
             Ok(())
         })?;
         Ok(retained)
+    }
+}
+
+/// A block of the engine that is damaged costs what is in it, not what is elsewhere.
+pub(super) fn readable<T>(
+    read: Result<T, StorageError>,
+) -> Result<Result<T, Corrupt>, StorageError> {
+    match read {
+        Ok(value) => Ok(Ok(value)),
+        Err(error) if error.source.kind() == std::io::ErrorKind::InvalidData => {
+            Ok(Err(Corrupt::new("the block that it is in is damaged")))
+        }
+        Err(error) => Err(error),
     }
 }
 

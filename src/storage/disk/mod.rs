@@ -7,7 +7,9 @@
 mod backup;
 mod deferred;
 mod engine;
+mod files;
 mod format;
+mod journal;
 mod load;
 mod page;
 mod progress;
@@ -111,6 +113,8 @@ impl Disk {
         let engine = Engine::open(path)?;
         format::check(&engine, path)?;
         let mut index = Index::new(metrics.clone());
+        let damaged = i64::try_from(engine.damaged()).unwrap_or(i64::MAX);
+        metrics.store_corrupt.add(damaged);
         let snapshot = load::load(&engine, &mut index, tell)?;
         let gone = index.gone;
         let engine = Arc::new(engine);
@@ -206,7 +210,12 @@ impl Storage for Disk {
             let _ = thread.join();
         }
         // Its files are another's from now on.
-        *self.shared.engine.lock() = None;
+        let engine = self.shared.engine.lock().take();
+        if let Some(engine) = engine.and_then(Arc::into_inner)
+            && let Err(error) = engine.close()
+        {
+            tracing::warn!(code = "storage.failed", "{}", error.with_cause());
+        }
     }
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::{
     engine::{Engine, Table},
+    load::readable,
     record::{self, Entry, Moment, Options},
     stage::{complain, message_key, queue_key},
 };
@@ -46,13 +47,14 @@ pub(super) fn read(
             }
         };
         let key = message_key(number);
-        let decoded = match engine.get(Table::Messages, &key)? {
-            Some(value) => record::decode_message(&key, &value, moment),
-            None if engine.get(Table::Queues, &queue_key(id, place))?.is_some() => {
+        let decoded = match readable(engine.get(Table::Messages, &key))? {
+            Err(corrupt) => Err(corrupt),
+            Ok(Some(value)) => record::decode_message(&key, &value, moment),
+            Ok(None) if engine.get(Table::Queues, &queue_key(id, place))?.is_some() => {
                 Err(record::Corrupt::MISSING)
             }
             // Given up between the two reads.
-            None => continue,
+            Ok(None) => continue,
         };
         match decoded {
             Ok(message) => deliveries.push((place, options.deliver(Arc::new(message), moment))),
