@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use crate::{
     admin::{
         Endpoints, Facts, Readiness,
-        control::{CertificateStatus, ListenerStatus, Report, Status},
+        control::{CertificateStatus, ListenerStatus, QueueStatus, Report, Status},
     },
     auth::{Anonymous, Authority},
     config::{Config, changes_needing_restart},
@@ -28,6 +28,9 @@ use crate::{
     sys,
     telemetry::{Metrics, Probes},
 };
+
+/// Queues that the status names: a screen has room for more, but whoever looks wants the first.
+const LONGEST: usize = 5;
 
 /// How long connections may take to end beyond `drain_timeout`, once every one of them has been told.
 const LAST_WORDS: Duration = Duration::from_secs(5);
@@ -207,6 +210,16 @@ impl App {
             sessions: self.broker.session_count() as u64,
             subscriptions: count(metrics.subscriptions.get()),
             retained: count(metrics.retained_messages.get()),
+            queued: count(metrics.queued_messages.get()),
+            longest_queues: self
+                .broker
+                .longest_queues(LONGEST)
+                .into_iter()
+                .map(|(client_id, messages)| QueueStatus {
+                    client_id: client_id.to_string(),
+                    messages: messages as u64,
+                })
+                .collect(),
             certificates: self
                 .certificates
                 .summary()

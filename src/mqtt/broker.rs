@@ -190,6 +190,20 @@ impl Broker {
         self.registry.len()
     }
 
+    /// Sessions that wait for their client and are owed most, and how many messages that is.
+    #[must_use]
+    pub fn longest_queues(&self, most: usize) -> Vec<(ClientId, usize)> {
+        let mut longest: Vec<(usize, ClientId)> = Vec::new();
+        for queues in self.registry.parked_queues() {
+            let waiting = queues.iter().map(|it| (it.len(), it.client_id().clone()));
+            longest.extend(waiting.filter(|(messages, _)| *messages > 0));
+            longest.sort_unstable_by(|one, other| other.cmp(one));
+            longest.truncate(most);
+        }
+        let named = |(messages, client_id)| (client_id, messages);
+        longest.into_iter().map(named).collect()
+    }
+
     /// A name for a client that has none [MQTT-3.1.3-6].
     pub(super) fn assign_client_id() -> ClientId {
         format!("gatemq-{:032x}", rand::random::<u128>()).into()

@@ -103,10 +103,13 @@ fn messages(metrics: &Metrics, row: &mut impl FnMut(&'static str, String)) {
 }
 
 fn stores(metrics: &Metrics, process: &Process, row: &mut impl FnMut(&'static str, String)) {
-    let (queued, queued_bytes) = (metrics.queued_messages.get(), metrics.queued_bytes.get());
+    // What lies in storage only counts as what is in memory does; what is in flight stands in the bytes already.
+    let queued = metrics.queued_messages.get();
+    let queued_bytes = metrics.queued_bytes.get() + metrics.spilled_bytes.get();
     let retained = metrics.retained_messages.get();
-    // A message that waits in two queues counts twice: as often as it is owed.
-    let stored = retained + queued;
+    // As mosquitto has it: retained messages and those that are owed to sessions. One that waits in two queues counts
+    // twice here, as often as it is owed.
+    let stored = retained + queued + metrics.in_flight.get();
     row("messages/stored", stored.to_string());
     row("store/messages/count", stored.to_string());
     row(
@@ -267,6 +270,9 @@ mod tests {
         metrics.messages_received[2].add(7);
         metrics.retained_messages.set(10);
         metrics.queued_messages.set(20);
+        metrics.queued_bytes.set(300);
+        metrics.spilled_bytes.set(4000);
+        metrics.retained_bytes.set(50_000);
         metrics.in_flight.set(2);
         metrics.dropped(DropReason::QueueFull);
         metrics.dropped(DropReason::NoSubscribers);
@@ -281,7 +287,12 @@ mod tests {
             ("messages/received", "13"),
             ("publish/messages/received", "7"),
             ("mqtt/connect/received", "6"),
-            ("messages/stored", "30"),
+            ("messages/stored", "32"),
+            ("store/messages/count", "32"),
+            ("store/messages/bytes", "54300"),
+            ("packet/out/count", "20"),
+            ("packet/out/bytes", "4300"),
+            ("retained messages/count", "10"),
             ("messages/inflight", "2"),
             ("publish/messages/dropped", "2"),
             ("heap/current size", "1000"),

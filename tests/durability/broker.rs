@@ -47,8 +47,16 @@ pub(crate) struct Access {
 }
 
 impl Broker {
+    /// With queues that hold what a test publishes.
     pub(crate) async fn start() -> Self {
         let mut broker = Self::stopped();
+        broker.restart().await;
+        broker
+    }
+
+    /// With these lines about queues.
+    pub(crate) async fn start_with(queue: &str) -> Self {
+        let mut broker = Self::stopped_with(queue);
         broker.restart().await;
         broker
     }
@@ -69,6 +77,10 @@ impl Broker {
 
     /// Not started yet.
     pub(crate) fn stopped() -> Self {
+        Self::stopped_with("max_messages = 1000000\nmax_bytes = \"512MiB\"")
+    }
+
+    fn stopped_with(queue: &str) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let free = [(); 2].map(|()| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port"));
         let [plain, secure] = free.map(|it| it.local_addr().expect("bound").port());
@@ -77,7 +89,7 @@ impl Broker {
              [[listener]]\nbind = \"127.0.0.1:{plain}\"\ntls = false\n\
              [[listener]]\nbind = \"127.0.0.1:{secure}\"\ntls = true\n\
              [mqtt]\nallow_anonymous = true\n\
-             [queue]\nmax_messages = 1000000\nmax_bytes = \"512MiB\"\n"
+             [queue]\n{queue}\n"
         );
         fs::write(folder.path().join("gatemq.toml"), configuration).expect("written");
         Self {

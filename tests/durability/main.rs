@@ -24,6 +24,7 @@ mod damage;
 mod disk;
 mod failing;
 mod faults;
+mod offline;
 mod publisher;
 mod subscriber;
 

@@ -9,7 +9,7 @@ mod status;
 
 pub use client::{Unreachable, request};
 pub use server::{listen, serve};
-pub use status::{CertificateStatus, ListenerStatus, Status};
+pub use status::{CertificateStatus, ListenerStatus, QueueStatus, Status};
 
 use std::{
     fmt,

@@ -28,6 +28,12 @@ pub struct Status {
     pub subscriptions: u64,
     /// Retained messages.
     pub retained: u64,
+    /// Messages that wait in queues, in storage or not.
+    #[serde(default)]
+    pub queued: u64,
+    /// The longest queues of sessions that wait for their client, the longest first.
+    #[serde(default)]
+    pub longest_queues: Vec<QueueStatus>,
     /// The certificates in use.
     pub certificates: Vec<CertificateStatus>,
     /// `ok`, or why the last reload failed.
@@ -43,6 +49,15 @@ pub struct ListenerStatus {
     pub tls: bool,
     /// `mqtt`, `websocket`, `http`.
     pub protocols: Vec<String>,
+}
+
+/// The queue of a session that waits for its client.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct QueueStatus {
+    /// Whose session.
+    pub client_id: String,
+    /// Messages that wait.
+    pub messages: u64,
 }
 
 /// A certificate in use.
@@ -92,6 +107,12 @@ impl fmt::Display for Status {
         writeln!(f, "sessions       {}", self.sessions)?;
         writeln!(f, "subscriptions  {}", self.subscriptions)?;
         writeln!(f, "retained       {}", self.retained)?;
+        writeln!(f, "queued         {}", self.queued)?;
+        for queue in &self.longest_queues {
+            // A client chooses its identifier: what it has in it is not to move anybody's cursor.
+            let client_id = queue.client_id.escape_debug();
+            writeln!(f, "queue          {} for {client_id}", queue.messages)?;
+        }
         for listener in &self.listeners {
             let tls = if listener.tls { "tls, then " } else { "" };
             let protocols = listener.protocols.join(", ");
@@ -145,6 +166,11 @@ mod tests {
                 protocols: vec!["mqtt".into(), "http".into()],
             }],
             certificates: vec![CertificateStatus::new(vec!["a.example".into()], 0, 0)],
+            queued: 12,
+            longest_queues: vec![QueueStatus {
+                client_id: "away\u{1b}[2J".into(),
+                messages: 7,
+            }],
             last_reload: "ok".into(),
             ..Status::default()
         };
@@ -153,6 +179,8 @@ mod tests {
             "gatemq 1.2.3 is running",
             "uptime         1 min 1 s",
             "ready          no: draining",
+            "queued         12",
+            "queue          7 for away\\u{1b}[2J",
             "listener       [::]:443 (tls, then mqtt, http)",
             "certificate    a.example (until 1970-01-01T00:00:00Z, 0 days left)",
         ] {

@@ -12,7 +12,7 @@ use crate::{
         Router, WhenFull,
         tests::{Fixture, config, filter, fixture, message},
     },
-    storage::{Memory, SessionRecord},
+    storage::{Memory, SessionRecord, Storage},
     telemetry::DropReason,
     telemetry::Metrics,
 };
@@ -402,6 +402,214 @@ fn long_queues_go_on_in_storage() {
     assert_eq!(metrics.queued_bytes.get(), 0);
 }
 
+/// A router whose queues go on in storage, and a session that is kept there.
+fn spacious(when_full: WhenFull, limit: usize) -> (Router, Arc<Metrics>, Memory, Arc<Queue>) {
+    let storage = Memory::spacious();
+    let metrics = Arc::new(Metrics::default());
+    let mut config = config();
+    config.queue.max_messages = limit;
+    config.queue.max_bytes = usize::MAX;
+    config.queue.when_full = when_full;
+    config.queue.max_age = MAX_AGE;
+    config.max_queued_bytes = usize::MAX;
+    let router = Router::new(config, Arc::new(storage.clone()), metrics.clone());
+    let queue = router.register("c".into(), true);
+    let record = SessionRecord {
+        id: queue.id(),
+        client_id: "c".into(),
+        expiry_interval: 100,
+        presence: crate::storage::Presence::Connected { receive_maximum: 1 },
+        will: None,
+    };
+    let saved = Change::SessionSaved(Box::new(record));
+    router.core.commit(vec![saved], None);
+    (router, metrics, storage, queue)
+}
+
+const MAX_AGE: Duration = Duration::from_secs(60);
+
+fn publish_numbers(router: &Router, numbers: std::ops::Range<usize>, now: Instant) {
+    for number in numbers {
+        let message = message("t/1", &number.to_string(), QOS1);
+        router.publish(&Arc::new(message), now, || Box::new(|_| {}));
+    }
+}
+
+fn subscribe(router: &Router, queue: &Arc<Queue>, now: Instant) {
+    let options = SubscriptionOptions {
+        qos: QOS1,
+        ..SubscriptionOptions::default()
+    };
+    router
+        .subscribe(queue, filter("t/#"), options, now)
+        .expect("below the limit");
+}
+
+fn numbers(queue: &Queue, now: Instant) -> Vec<usize> {
+    let number = |queued: Queued| {
+        let text = String::from_utf8_lossy(&queued.message.payload).into_owned();
+        text.parse().expect("a number")
+    };
+    // Where it goes on in storage, it is read when asked for, and its owner is woken once it is there.
+    std::iter::from_fn(|| queue.pop(true, now).or_else(|| queue.pop(true, now)))
+        .map(number)
+        .collect()
+}
+
+/// Storage and gauges hold what the queue holds.
+fn check_stored(storage: &Memory, metrics: &Metrics, expected: usize) {
+    let snapshot = storage.load().expect("memory");
+    let stored: Vec<_> = snapshot.sessions.iter().flat_map(|it| &it.queue).collect();
+    let bytes: usize = stored.iter().map(|(_, it)| it.message.footprint()).sum();
+    assert_eq!(stored.len(), expected);
+    assert_eq!(metrics.queued_messages.get(), expected as i64);
+    let counted = metrics.queued_bytes.get() + metrics.spilled_bytes.get();
+    assert_eq!(counted, lane::signed(bytes));
+}
+
+/// What gives way is what the configuration names, in memory and where the queue goes on in storage.
+#[test]
+fn the_named_decision_holds_in_storage() {
+    const LIMIT: usize = 2500;
+    const BEYOND: usize = 2000;
+    for (when_full, expected) in [
+        (WhenFull::DropOldest, BEYOND..LIMIT + BEYOND),
+        (WhenFull::DropNewest, 0..LIMIT),
+        (WhenFull::Disconnect, 0..LIMIT),
+    ] {
+        let (router, metrics, storage, queue) = spacious(when_full, LIMIT);
+        let now = tokio::time::Instant::now().into_std();
+        subscribe(&router, &queue, now);
+        queue.park(now);
+        publish_numbers(&router, 0..LIMIT + BEYOND, now);
+        assert_eq!(queue.len(), LIMIT);
+        check_stored(&storage, &metrics, LIMIT);
+        let dropped = &metrics.messages_dropped[DropReason::QueueFull as usize];
+        assert_eq!(dropped.get(), BEYOND as u64);
+        queue.connected(10);
+        assert_eq!(numbers(&queue, now), expected.collect::<Vec<_>>());
+    }
+}
+
+/// Right after a start nothing is in memory: the oldest gives way nevertheless, and storage forgets it.
+#[test]
+fn the_oldest_gives_way_where_everything_is_in_storage() {
+    const LIMIT: usize = 1500;
+    let (router, metrics, storage, queue) = spacious(WhenFull::DropOldest, LIMIT);
+    let now = tokio::time::Instant::now().into_std();
+    subscribe(&router, &queue, now);
+    queue.park(now);
+    publish_numbers(&router, 0..LIMIT, now);
+    let stored = storage.load().expect("memory").sessions.remove(0).queue;
+    let (first, last) = (stored[0].0, stored[LIMIT - 1].0);
+    let bytes = stored.iter().map(|(_, it)| it.message.footprint()).sum();
+    router
+        .core
+        .subscriptions
+        .write()
+        .remove(&filter("t/#"), &queue);
+    drop(queue);
+    let id = storage.load().expect("memory").sessions[0].record.id;
+    let queue = router.restore(id, "c".into());
+    let options = SubscriptionOptions {
+        qos: QOS1,
+        ..SubscriptionOptions::default()
+    };
+    router.restore_subscription(&queue, filter("t/#"), options);
+    let unread = Spilled {
+        first,
+        last,
+        messages: LIMIT,
+        bytes,
+        queued_at: now,
+    };
+    queue.restore(Vec::new(), Some(unread), 0);
+    check_stored(&storage, &metrics, LIMIT);
+    publish_numbers(&router, LIMIT..LIMIT + 700, now);
+    check_stored(&storage, &metrics, LIMIT);
+    queue.connected(10);
+    assert_eq!(numbers(&queue, now), (700..LIMIT + 700).collect::<Vec<_>>());
+    assert_eq!(metrics.spilled_messages.get(), 0);
+    assert_eq!(metrics.spilled_bytes.get(), 0);
+}
+
+/// What has waited for too long is never sent and frees its place: in memory and in storage, whether or not its client
+/// comes. The last moment at which it is sent, and the first at which it is not.
+#[test]
+fn age_is_bounded_in_storage_too() {
+    const MESSAGES: usize = 3000;
+    let (router, metrics, storage, queue) = spacious(WhenFull::DropOldest, 10_000);
+    let now = tokio::time::Instant::now().into_std();
+    let later = now + Duration::from_secs(20);
+    subscribe(&router, &queue, now);
+    queue.park(now);
+    publish_numbers(&router, 0..MESSAGES, now);
+    publish_numbers(&router, MESSAGES..MESSAGES + 5, later);
+    queue.sweep(now + MAX_AGE - Duration::from_millis(1));
+    check_stored(&storage, &metrics, MESSAGES + 5);
+    queue.sweep(now + MAX_AGE);
+    // The page is looked at by the clock, which a test does not set.
+    let too_old = &metrics.messages_dropped[DropReason::TooOld as usize];
+    assert_eq!(too_old.get(), 1000, "what stood in memory");
+    queue.connected(10);
+    let end = now + MAX_AGE + Duration::from_secs(1);
+    let left: Vec<_> = (MESSAGES..MESSAGES + 5).collect();
+    assert_eq!(numbers(&queue, end), left);
+    assert_eq!(too_old.get(), MESSAGES as u64);
+    assert_eq!(metrics.queued_messages.get(), 0);
+}
+
+/// A page of what has waited for too long is not the end: the pages behind it are read, too, without a deep stack.
+#[test]
+fn everything_too_old_in_storage_frees_its_place() {
+    const MESSAGES: usize = 30_000;
+    let (router, metrics, storage, queue) = spacious(WhenFull::DropOldest, MESSAGES + 10);
+    let now = tokio::time::Instant::now().into_std();
+    let long_ago = now
+        .checked_sub(MAX_AGE)
+        .expect("the machine runs for longer");
+    subscribe(&router, &queue, now);
+    queue.park(now);
+    publish_numbers(&router, 0..MESSAGES, long_ago);
+    publish_numbers(&router, MESSAGES..MESSAGES + 5, now);
+    queue.sweep(now);
+    check_stored(&storage, &metrics, 5);
+    let too_old = &metrics.messages_dropped[DropReason::TooOld as usize];
+    assert_eq!(too_old.get(), MESSAGES as u64);
+    assert_eq!(metrics.spilled_messages.get(), 5);
+    queue.connected(10);
+    let left: Vec<_> = (MESSAGES..MESSAGES + 5).collect();
+    assert_eq!(numbers(&queue, now), left);
+}
+
+/// In memory: the place is free for the next one, and what is too old is not sent.
+#[test]
+fn age_is_bounded() {
+    let mut f = fixture();
+    let mut config = config();
+    config.queue.max_messages = 2;
+    config.queue.when_full = WhenFull::DropNewest;
+    config.queue.max_age = MAX_AGE;
+    f.router.configure(config);
+    let queue = f.kept("c");
+    f.push_all(&queue, &["1", "2"], QOS1);
+    f.now += MAX_AGE + Duration::from_secs(1);
+    let mut third = delivery("3", QOS1);
+    third.queued_at = f.now;
+    let changes = f.push(&queue, third);
+    assert!(matches!(
+        &changes[..],
+        [
+            Change::MessageDropped(..),
+            Change::MessageDropped(..),
+            Change::MessageQueued(..)
+        ]
+    ));
+    assert_eq!(f.count(DropReason::TooOld), 2);
+    queue.connected(1);
+    assert_eq!(f.left(&queue), "3");
+}
+
 /// QoS 2 is sent once its message is kept, what stands behind it after it; what cannot be kept is sent to nobody.
 #[test]
 fn qos_2_waits_until_it_is_kept() {
@@ -523,8 +731,10 @@ proptest! {
                 Step::Push(qos, size) => {
                     f.push(&queue, delivery(&"x".repeat(size), qos));
                     let bytes = f.metrics.queued_bytes.get();
-                    if (queue.len(), bytes) > before {
+                    if queue.len() > before.0 {
                         prop_assert!(queue.len() <= limits.queue.max_messages + 5);
+                    }
+                    if bytes > before.1 {
                         prop_assert!(bytes <= lane::signed(limits.queue.max_bytes));
                         prop_assert!(bytes <= lane::signed(limits.max_queued_bytes));
                     }

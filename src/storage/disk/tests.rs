@@ -2,8 +2,11 @@
 
 use std::{
     num::NonZeroU16,
-    sync::atomic::{AtomicUsize, Ordering},
-    time::SystemTime,
+    sync::{
+        LazyLock,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Instant, SystemTime},
 };
 
 use proptest::prelude::*;
@@ -30,12 +33,17 @@ fn message(text: &str, payload: &str, qos: QoS) -> Arc<Message> {
     Arc::new(message)
 }
 
+/// When the tests began. Whatever waits has waited for a thousand seconds by then.
+static BEGUN: LazyLock<Instant> = LazyLock::new(|| tokio::time::Instant::now().into_std());
+
+const WAITED: Duration = Duration::from_secs(1000);
+
 fn delivery(message: &Arc<Message>) -> Delivery {
     Delivery {
         message: message.clone(),
         qos: message.qos,
         retain: false,
-        queued_at: tokio::time::Instant::now().into_std(),
+        queued_at: *BEGUN - WAITED,
         subscription_identifiers: smallvec::smallvec![7],
         share: None,
     }
@@ -98,6 +106,12 @@ fn contents(storage: &dyn Storage) -> (Vec<(String, Vec<u8>)>, Vec<StoredSession
             assert_eq!(ends, (Some(unread.first), Some(unread.last)));
             session.queue.extend(read);
             session.queue.sort_unstable_by_key(|(place, _)| *place);
+        }
+        for (_, delivery) in &mut session.queue {
+            // Kept by the wall clock, in milliseconds.
+            let error = (*BEGUN - delivery.queued_at).abs_diff(WAITED);
+            assert!(error < Duration::from_millis(500), "{error:?}");
+            delivery.queued_at = *BEGUN;
         }
         let subscriptions = &mut session.subscriptions;
         subscriptions.sort_unstable_by_key(|(filter, _)| filter.to_string());
