@@ -26,6 +26,7 @@ mod failing;
 mod faults;
 mod offline;
 mod publisher;
+mod soak;
 mod subscriber;
 
 use std::{sync::Arc, time::Duration};

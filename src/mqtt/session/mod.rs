@@ -193,6 +193,10 @@ impl Session {
     /// # Errors
     /// The client has been silent for too long.
     pub fn expire(&mut self, now: Instant) -> Result<(), Violation> {
+        if !self.wants_input() {
+            // It may have said what is not read: while a disk is slow, nobody is silent but us.
+            self.last_received = now;
+        }
         match (self.next_deadline(), self.keep_alive) {
             (Some(deadline), Some(keep_alive)) if deadline <= now => {
                 Err(Violation::KeepAliveTimeout {

@@ -185,6 +185,12 @@ impl Queue {
         if taken.is_empty() {
             return;
         }
+        if taken.iter().any(|it| it.qos == QoS::ExactlyOnce)
+            && let Some(this) = self.this.upgrade()
+        {
+            // The consumer is told that they wait, and nothing else may happen on its connection for hours.
+            gate.add(&this);
+        }
         let queued = |it: Queued| Change::MessageQueued(self.id, it.place, it.delivery);
         match self.router.upgrade() {
             Some(router) if self.is_kept => {

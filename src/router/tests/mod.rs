@@ -1,5 +1,6 @@
 //! The rules of routing, each through the seam that the rest of the broker uses.
 
+mod gate;
 mod retained;
 mod shared;
 

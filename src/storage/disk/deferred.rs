@@ -7,7 +7,7 @@ use std::{
     sync::Arc,
 };
 
-use super::stage::Index;
+use super::{Refused, stage::Index};
 use crate::{
     message::{Message, TopicFilter, TopicName},
     router::SubscriptionOptions,
@@ -23,6 +23,8 @@ pub(super) struct Deferred {
     subscriptions: HashMap<(SessionId, TopicFilter), Option<SubscriptionOptions>>,
     released: HashSet<(SessionId, u64)>,
     dropped: HashSet<(SessionId, u64)>,
+    /// What was refused after it was tried: whatever of it the store has is taken back.
+    doubtful: HashSet<(SessionId, u64)>,
     received: HashSet<(SessionId, NonZeroU16)>,
 }
 
@@ -41,7 +43,7 @@ impl Deferred {
             Change::SessionSaved(record) => {
                 self.sessions.insert(record.id, record);
             }
-            Change::SessionEnded(id) => self.end(id, index),
+            Change::SessionEnded(id) => self.end(id, was_tried, index),
             Change::Subscribed(id, filter, options) => {
                 self.subscriptions.insert((id, filter), Some(options));
             }
@@ -49,10 +51,12 @@ impl Deferred {
                 self.subscriptions.insert((id, filter), None);
             }
             Change::MessageQueued(id, place, _) => {
-                // It is given up in its time, and must not come back before.
-                index.lost.insert((id, place));
                 if was_tried {
-                    self.dropped.insert((id, place));
+                    self.doubtful.insert((id, place));
+                }
+                // It is given up in its time, unless it was before it came, and must not come back before.
+                if !self.dropped.remove(&(id, place)) {
+                    index.refuse(id, place);
                 }
                 return true;
             }
@@ -78,17 +82,36 @@ impl Deferred {
         false
     }
 
-    fn end(&mut self, id: SessionId, index: &mut Index) {
+    /// Takes note of what was refused before it came here.
+    pub(super) fn refused(&mut self, Refused { places, gave_way }: Refused, index: &mut Index) {
+        for (id, place) in places {
+            if !self.dropped.remove(&(id, place)) {
+                index.refuse(id, place);
+            }
+        }
+        for place in gave_way {
+            index.lost.remove(&place);
+        }
+    }
+
+    fn end(&mut self, id: SessionId, was_tried: bool, index: &mut Index) {
         self.sessions.remove(&id);
         self.subscriptions.retain(|(of, _), _| *of != id);
         self.released.retain(|(of, _)| *of != id);
         self.dropped.retain(|(of, _)| *of != id);
+        self.doubtful.retain(|(of, _)| *of != id);
         self.received.retain(|(of, _)| *of != id);
         index.lost.retain(|(of, _)| *of != id);
-        // One that was never stored leaves nothing behind.
-        if index.sessions.contains(&id) {
+        index.given_up.retain(|(of, _)| *of != id);
+        // One that was never stored leaves nothing behind. The batch that was tried has forgotten it already.
+        if was_tried || index.sessions.contains(&id) {
             self.ended.insert(id);
         }
+    }
+
+    /// Places that are given up for us: nobody takes them any more.
+    pub(super) const fn doubtful(&self) -> &HashSet<(SessionId, u64)> {
+        &self.doubtful
     }
 
     /// Everything, in an order in which it can be applied.
@@ -105,7 +128,7 @@ impl Deferred {
         }
         let released = self.released.iter();
         changes.extend(released.map(|(id, place)| Change::MessageReleased(*id, *place)));
-        let dropped = self.dropped.iter();
+        let dropped = self.dropped.iter().chain(&self.doubtful);
         changes.extend(dropped.map(|(id, place)| Change::MessageDropped(*id, *place)));
         let received = self.received.iter();
         changes.extend(received.map(|(id, packet)| Change::ReceivedReleased(*id, *packet)));

@@ -258,7 +258,11 @@ impl Engine {
                 None => writes.remove(table, &key[..]),
             }
         }
+        #[cfg(test)]
+        super::faults::strike(&self.path, super::faults::Fault::Refused)?;
         writes.commit().map_err(|error| failed(&self.path, error))?;
+        #[cfg(test)]
+        super::faults::strike(&self.path, super::faults::Fault::Doubtful)?;
         self.is_synced
             .store(reach == Reach::Disk, Ordering::Relaxed);
         Ok(())

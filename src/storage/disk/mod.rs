@@ -7,6 +7,8 @@
 mod backup;
 mod deferred;
 mod engine;
+#[cfg(test)]
+mod faults;
 mod files;
 mod format;
 mod journal;
@@ -24,6 +26,7 @@ mod tests;
 mod writer;
 
 use std::{
+    collections::HashMap,
     io,
     path::{Path, PathBuf},
     sync::Arc,
@@ -35,7 +38,7 @@ use parking_lot::{Condvar, Mutex};
 
 use self::{engine::Engine, reader::Reader, reclaim::Reclaim, stage::Index, writer::Writer};
 use super::{Answer, Change, Receipt, SessionId, Snapshot, Storage, StorageError};
-use crate::telemetry::Metrics;
+use crate::{message::TopicName, telemetry::Metrics};
 
 pub use self::{progress::Loading, record::read_any};
 
@@ -50,6 +53,7 @@ pub type Health = Box<dyn Fn(bool) + Send>;
 pub struct Disk {
     path: PathBuf,
     shared: Arc<Shared>,
+    max_pending: usize,
     snapshot: Mutex<Option<Snapshot>>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
@@ -60,6 +64,16 @@ struct Transaction {
     receipt: Option<Receipt>,
     /// What is to be read once that is done.
     page: Option<Page>,
+    refused: Option<Refused>,
+}
+
+/// What of a transaction was refused because too much waits: only that it was is left to know.
+#[derive(Default)]
+struct Refused {
+    /// Where its messages would have been.
+    places: Vec<(SessionId, u64)>,
+    /// What was to give way to them, or to be handed on as one of them: it stays where it is, if it is there.
+    gave_way: Vec<(SessionId, u64)>,
 }
 
 /// A part of a queue that somebody wants.
@@ -88,6 +102,9 @@ struct Pending {
     awaited: usize,
     /// So many are enough for whoever waits for more of them.
     enough: usize,
+    /// Retained messages that came when that was too much: the last of each topic, told after all else. Not more than
+    /// there may be retained.
+    retained: HashMap<TopicName, Change>,
     is_closed: bool,
 }
 
@@ -148,6 +165,7 @@ impl Disk {
         Ok(Self {
             path: path.to_owned(),
             shared,
+            max_pending: MAX_PENDING,
             snapshot: Mutex::new(Some(snapshot)),
             thread: Mutex::new(Some(thread)),
         })
@@ -176,23 +194,19 @@ impl Storage for Disk {
     }
 
     fn commit(&self, changes: Vec<Change>, receipt: Option<Receipt>) {
-        self.submit(Transaction {
-            changes,
-            receipt,
-            page: None,
-        });
+        self.submit(Transaction::new(changes, receipt));
     }
 
     fn read(&self, id: SessionId, from: u64, most: usize, answer: Answer) {
+        let page = Some(Page {
+            id,
+            from,
+            most,
+            answer,
+        });
         self.submit(Transaction {
-            changes: Vec::new(),
-            receipt: None,
-            page: Some(Page {
-                id,
-                from,
-                most,
-                answer,
-            }),
+            page,
+            ..Transaction::new(Vec::new(), None)
         });
     }
 
@@ -220,29 +234,38 @@ impl Storage for Disk {
 }
 
 impl Disk {
-    fn submit(&self, transaction: Transaction) {
+    fn submit(&self, mut transaction: Transaction) {
         let bytes: usize = transaction.changes.iter().map(footprint).sum();
-        let is_awaited = transaction.receipt.is_some();
         let mut pending = self.shared.pending.lock();
-        let refusal = if pending.is_closed {
-            Some("it is closed")
-        } else if is_awaited && bytes > 0 && pending.bytes + bytes > MAX_PENDING {
-            Some("more messages wait for the disk than may")
+        if pending.is_closed {
+            drop(pending);
+            return self.refuse(transaction.receipt, "it is closed");
+        }
+        let is_too_much = bytes > 0 && pending.bytes + bytes > self.max_pending;
+        let refused = if is_too_much {
+            pending.reduce(&mut transaction)
         } else {
+            pending.bytes += bytes;
             None
         };
-        if let Some(text) = refusal {
-            drop(pending);
-            if let Some(receipt) = transaction.receipt {
-                receipt(Err(self.refused(text)));
-            }
-            return;
+        for change in &transaction.changes {
+            pending.overtake(change);
         }
-        pending.bytes += bytes;
+        let is_awaited = transaction.receipt.is_some();
         pending.awaited += usize::from(is_awaited);
+        let is_first = pending.transactions.is_empty();
+        let is_enough = is_awaited && pending.awaited == pending.enough;
         pending.transactions.push(transaction);
-        if pending.transactions.len() == 1 || is_awaited && pending.awaited == pending.enough {
+        drop(pending);
+        if is_first || is_enough {
             self.shared.has_come.notify_one();
+        }
+        self.refuse(refused, "more messages wait for the disk than may");
+    }
+
+    fn refuse(&self, receipt: Option<Receipt>, text: &'static str) {
+        if let Some(receipt) = receipt {
+            receipt(Err(self.refused(text)));
         }
     }
 }
@@ -250,6 +273,77 @@ impl Disk {
 impl Drop for Disk {
     fn drop(&mut self) {
         self.close();
+    }
+}
+
+impl Pending {
+    /// Leaves of a transaction what occupies next to nothing: retained messages wait by topic, and messages that somebody
+    /// waits for are refused, whose receipt is returned then. What nobody waits for is in a queue already.
+    fn reduce(&mut self, transaction: &mut Transaction) -> Option<Receipt> {
+        let is_message = |it: &Change| matches!(it, Change::MessageQueued(..));
+        let is_awaited = transaction.receipt.is_some();
+        let is_refused = is_awaited && transaction.changes.iter().any(is_message);
+        let mut refused = Refused::default();
+        let mut left = Vec::new();
+        for change in transaction.changes.drain(..) {
+            match change {
+                Change::RetainedSet(message) => {
+                    let topic = message.topic.clone();
+                    self.retained.insert(topic, Change::RetainedSet(message));
+                }
+                Change::MessageQueued(id, place, _) if is_refused => {
+                    refused.places.push((id, place));
+                }
+                Change::MessageDropped(id, place) if is_refused => {
+                    refused.gave_way.push((id, place));
+                }
+                Change::Received(..) if is_awaited => {}
+                Change::MessageQueued(..)
+                | Change::MessageDropped(..)
+                | Change::Received(..)
+                | Change::RetainedCleared(_)
+                | Change::SessionSaved(_)
+                | Change::SessionEnded(_)
+                | Change::Subscribed(..)
+                | Change::Unsubscribed(..)
+                | Change::MessageReleased(..)
+                | Change::ReceivedReleased(..) => left.push(change),
+            }
+        }
+        transaction.changes = left;
+        transaction.refused = Some(refused);
+        transaction.receipt.take()
+    }
+
+    /// A change that is taken comes before what waits by topic.
+    fn overtake(&mut self, change: &Change) {
+        if let Change::RetainedSet(message) = change {
+            self.retained.remove(&message.topic);
+        } else if let Change::RetainedCleared(topic) = change {
+            self.retained.remove(topic);
+        }
+    }
+
+    fn take(&mut self) -> Vec<Transaction> {
+        self.bytes = 0;
+        self.awaited = 0;
+        let mut taken = std::mem::take(&mut self.transactions);
+        if !self.retained.is_empty() {
+            let retained = std::mem::take(&mut self.retained);
+            taken.push(Transaction::new(retained.into_values().collect(), None));
+        }
+        taken
+    }
+}
+
+impl Transaction {
+    const fn new(changes: Vec<Change>, receipt: Option<Receipt>) -> Self {
+        Self {
+            changes,
+            receipt,
+            page: None,
+            refused: None,
+        }
     }
 }
 
@@ -280,10 +374,8 @@ impl Shared {
             {}
             pending.enough = 0;
         }
-        pending.bytes = 0;
-        pending.awaited = 0;
         let is_closed = pending.is_closed;
-        (std::mem::take(&mut pending.transactions), is_closed)
+        (pending.take(), is_closed)
     }
 
     fn is_empty(&self) -> bool {

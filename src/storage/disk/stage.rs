@@ -39,7 +39,7 @@ pub(super) struct Index {
     pub(super) references: HashMap<u64, u32>,
     pub(super) next_message: u64,
     /// Places given up before they were taken.
-    given_up: HashSet<(SessionId, u64)>,
+    pub(super) given_up: HashSet<(SessionId, u64)>,
     /// Places whose delivery could not be stored: they are given up in their time, and nothing is there.
     pub(super) lost: HashSet<(SessionId, u64)>,
     /// Sessions that are over and still have rows.
@@ -399,6 +399,22 @@ impl Index {
             metrics,
             ..Self::default()
         }
+    }
+
+    /// A delivery could not be stored at this place.
+    pub(super) fn refuse(&mut self, id: SessionId, place: u64) {
+        if !self.given_up.remove(&(id, place)) {
+            self.lost.insert((id, place));
+        }
+    }
+
+    /// What was known before the store was opened anew, and is not in it. Nobody comes for `doubtful` places any more.
+    pub(super) fn inherit(&mut self, before: &Self, doubtful: &HashSet<(SessionId, u64)>) {
+        self.given_up.retain(|place| !doubtful.contains(place));
+        let is_meant = |(id, _): &&(SessionId, u64)| self.sessions.contains(id);
+        self.given_up
+            .extend(before.given_up.iter().filter(is_meant));
+        self.lost.extend(before.lost.iter().filter(is_meant));
     }
 
     /// A stored value is not what was written.

@@ -10,7 +10,7 @@ use std::{
 };
 
 use super::{
-    Health, Page, Shared, Transaction,
+    Health, Page, Refused, Shared, Transaction,
     deferred::Deferred,
     engine::{Engine, Reach},
     format, load,
@@ -19,7 +19,7 @@ use super::{
     stage::{Index, Stage},
 };
 use crate::{
-    storage::{Receipt, StorageError},
+    storage::{Change, Receipt, StorageError},
     telemetry::Metrics,
 };
 
@@ -30,8 +30,8 @@ const WINDOW: Duration = Duration::from_millis(1);
 /// What nobody waits for is on the disk after so long.
 const LINGER: Duration = Duration::from_millis(100);
 
-/// Between two attempts to open a store that has failed.
-const RETRY: Duration = Duration::from_secs(1);
+/// Between two attempts to open a store that has failed. Tests fail often, and do not wait.
+const RETRY: Duration = Duration::from_millis(if cfg!(test) { 10 } else { 1000 });
 
 /// Rows of ended sessions that one batch removes where nothing else is to do.
 const SWEEP: usize = 1000;
@@ -92,6 +92,9 @@ impl Writer {
             if is_closed && self.shared.is_empty() {
                 break;
             }
+        }
+        if let Some(failure) = self.failure.take() {
+            failure.abandon();
         }
         if let Some(engine) = &self.engine
             && let Err(error) = engine.sync()
@@ -166,6 +169,14 @@ impl Writer {
         let Some(engine) = &self.engine else {
             return Ok(false);
         };
+        for Refused { places, gave_way } in group.iter().filter_map(|it| it.refused.as_ref()) {
+            for (id, place) in places {
+                self.index.refuse(*id, *place);
+            }
+            for place in gave_way {
+                self.index.lost.remove(place);
+            }
+        }
         let mut stage = Stage::new(engine, &mut self.index);
         // Who waits for a commit does not wait for much of what others have left. First, since what ends in this batch has
         // rows in it.
@@ -228,12 +239,26 @@ impl Writer {
             changes,
             receipt,
             page,
+            refused,
         } in group
         {
             failure.pages.extend(page);
+            if let Some(refused) = refused {
+                failure.deferred.refused(refused, &mut self.index);
+            }
             // Without changes it asks whether what was before is kept, and it is not.
             let mut is_refused = changes.is_empty();
+            let has_message = changes
+                .iter()
+                .any(|it| matches!(it, Change::MessageQueued(..)));
             for change in changes {
+                // All or none: what gives way to a message, or is handed on as one, stays where it is.
+                if has_message
+                    && let Change::MessageDropped(id, place) = &change
+                    && !self.index.lost.contains(&(*id, *place))
+                {
+                    continue;
+                }
                 is_refused |= failure.deferred.take(change, was_tried, &mut self.index);
             }
             match receipt {
@@ -294,8 +319,20 @@ impl Writer {
         }
         let batch = stage.into_batch();
         engine.write(batch, Reach::Disk)?;
-        index.lost.clone_from(&self.index.lost);
+        index.inherit(&self.index, failure.deferred.doubtful());
         Ok((engine, index))
+    }
+}
+
+impl Failure {
+    /// The store is closed before it works again: everybody who waits is told.
+    fn abandon(self) {
+        for receipt in self.waiting {
+            receipt(Err(self.error.clone()));
+        }
+        for page in self.pages {
+            (page.answer)(Err(self.error.clone()));
+        }
     }
 }
 

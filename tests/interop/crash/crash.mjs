@@ -1,4 +1,5 @@
-// MQTT.js with persistent sessions, its own reconnection and a broker that is killed: everything arrives, QoS 2 once.
+// MQTT.js with persistent sessions, its own reconnection and a broker that is killed: everything arrives, QoS 2 once, and
+// so it does at a session that was away when it was published and acknowledged, and until the broker was killed.
 //
 //   node crash/crash.mjs URL [--ca FILE]
 //
@@ -10,6 +11,7 @@ import { parseArgs } from "node:util";
 import mqtt from "mqtt";
 
 const MESSAGES = 1000;
+const AWAY = 200;
 
 dns.setDefaultResultOrder("ipv4first");
 
@@ -29,17 +31,29 @@ function open(clientId) {
   return new Promise((resolve) => client.once("connect", () => resolve(client)));
 }
 
-const received = new Map();
-let done;
-const complete = new Promise((resolve) => (done = resolve));
+/** Counts what comes; `complete` is resolved once there are so many different messages. */
+function count(client, expected) {
+  const received = new Map();
+  const complete = new Promise((resolve) => {
+    client.on("message", (topic, payload, packet) => {
+      const key = `${packet.qos}/${payload}`;
+      received.set(key, (received.get(key) ?? 0) + 1);
+      if (received.size === expected) resolve();
+    });
+  });
+  const twice = () => [...received].filter(([key, times]) => key.startsWith("2/") && times > 1);
+  return { complete, twice };
+}
+
+const leaving = await open("js-away");
+await leaving.subscribeAsync("away/#", { qos: 2 });
+await leaving.endAsync();
 const subscriber = await open("js-subscriber");
-subscriber.on("message", (topic, payload, packet) => {
-  const key = `${packet.qos}/${payload}`;
-  received.set(key, (received.get(key) ?? 0) + 1);
-  if (received.size === MESSAGES) done();
-});
+const live = count(subscriber, MESSAGES);
 await subscriber.subscribeAsync("crash/#", { qos: 2 });
 const publisher = await open("js-publisher");
+// All of these are acknowledged before the broker is killed.
+await Promise.all(Array.from({ length: AWAY }, (_, number) => publisher.publishAsync("away/js", String(number), { qos: (number % 2) + 1 })));
 let acknowledged = 0;
 for (let number = 0; number < MESSAGES; number += 1) {
   publisher.publish("crash/js", String(number), { qos: (number % 2) + 1 }, (error) => {
@@ -49,10 +63,15 @@ for (let number = 0; number < MESSAGES; number += 1) {
     if (acknowledged === MESSAGES / 2) console.log("half");
   });
 }
-await complete;
+await live.complete;
+// Nothing may come before its handler is there.
+const returning = mqtt.connect(positionals[0], { ...options, clientId: "js-away" });
+returning.on("error", () => {});
+const away = count(returning, AWAY);
+await away.complete;
 // What came twice would come now.
 await new Promise((resolve) => setTimeout(resolve, 500));
-const twice = [...received].filter(([key, times]) => key.startsWith("2/") && times > 1);
+const twice = [...live.twice(), ...away.twice()];
 if (twice.length > 0) {
   console.error("twice at QoS 2:", twice);
   process.exit(1);

@@ -1,4 +1,5 @@
-"""Paho with persistent sessions, its own reconnection and a broker that is killed: everything arrives, QoS 2 once.
+"""Paho with persistent sessions, its own reconnection and a broker that is killed: everything arrives, QoS 2 once, and so
+it does at a session that was away when it was published and acknowledged, and until the broker was killed.
 
     python crash/crash.py URL [--ca FILE]
 
@@ -18,10 +19,32 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 MESSAGES = 1000
+AWAY = 200
 PATIENCE = 150
 
 
-def client(arguments, name):
+class Received:
+    """Counts what comes; `complete` is set once there are so many different messages."""
+
+    def __init__(self, expected):
+        self.expected = expected
+        self.times = collections.Counter()
+        self.complete = threading.Event()
+
+    def on_message(self, _client, _data, message):
+        self.times[message.qos, message.payload] += 1
+        if len(self.times) == self.expected:
+            self.complete.set()
+
+    def wait(self):
+        if not self.complete.wait(PATIENCE):
+            sys.exit(f"{len(self.times)} of {self.expected} arrived")
+
+    def twice(self):
+        return [key for key, times in self.times.items() if key[0] == 2 and times > 1]
+
+
+def client(arguments, name, received=None):
     url = urlsplit(arguments.url)
     transport = "websockets" if url.scheme.startswith("ws") else "tcp"
     made = paho.Client(CallbackAPIVersion.VERSION2, client_id=name, protocol=paho.MQTTv5, transport=transport)
@@ -35,6 +58,8 @@ def client(arguments, name):
     properties.SessionExpiryInterval = 300
     connected = threading.Event()
     made.on_connect = lambda *_: connected.set()
+    if received:
+        made.on_message = received.on_message
     made.connect(url.hostname, url.port, clean_start=False, properties=properties)
     made.loop_start()
     if not connected.wait(PATIENCE):
@@ -42,26 +67,32 @@ def client(arguments, name):
     return made
 
 
+def subscribe(subscriber, topic_filter):
+    subscribed = threading.Event()
+    subscriber.on_subscribe = lambda *_: subscribed.set()
+    subscriber.subscribe(topic_filter, qos=2)
+    if not subscribed.wait(PATIENCE):
+        sys.exit("no SUBACK")
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("url")
     parser.add_argument("--ca")
     arguments = parser.parse_args()
-    received = collections.Counter()
-    complete, subscribed = threading.Event(), threading.Event()
-    subscriber = client(arguments, "py-subscriber")
-
-    def on_message(_client, _data, message):
-        received[message.qos, message.payload] += 1
-        if len(received) == MESSAGES:
-            complete.set()
-
-    subscriber.on_message = on_message
-    subscriber.on_subscribe = lambda *_: subscribed.set()
-    subscriber.subscribe("crash/#", qos=2)
-    if not subscribed.wait(PATIENCE):
-        sys.exit("no SUBACK")
+    leaving = client(arguments, "py-away")
+    subscribe(leaving, "away/#")
+    leaving.disconnect()
+    leaving.loop_stop()
+    live = Received(MESSAGES)
+    subscribe(client(arguments, "py-subscriber", live), "crash/#")
     publisher = client(arguments, "py-publisher")
+    # All of these are acknowledged before the broker is killed.
+    away = [publisher.publish("away/py", str(number), qos=number % 2 + 1) for number in range(AWAY)]
+    for published in away:
+        published.wait_for_publish(PATIENCE)
+        if not published.is_published():
+            sys.exit("no acknowledgement")
     acknowledged = []
 
     def on_publish(_client, _data, number, *_):
@@ -72,11 +103,13 @@ def main():
     publisher.on_publish = on_publish
     for number in range(MESSAGES):
         publisher.publish("crash/py", str(number), qos=number % 2 + 1)
-    if not complete.wait(PATIENCE):
-        sys.exit(f"{len(received)} of {MESSAGES} arrived")
+    live.wait()
+    away = Received(AWAY)
+    client(arguments, "py-away", away)
+    away.wait()
     # What came twice would come now.
     time.sleep(0.5)
-    twice = [key for key, times in received.items() if key[0] == 2 and times > 1]
+    twice = live.twice() + away.twice()
     if twice:
         sys.exit(f"twice at QoS 2: {twice}")
     print("complete", flush=True)

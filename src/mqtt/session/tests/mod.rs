@@ -244,6 +244,25 @@ fn disconnect_changes_the_session_expiry() {
     );
 }
 
+/// While storage does not answer, its PINGREQ may wait unread.
+#[test]
+fn who_is_not_read_is_not_silent() {
+    let mut f = fixture();
+    for packet_id in 1..=2 {
+        f.receive(publish("a", QoS::AtLeastOnce, Some(packet_id)))
+            .expect("allowed");
+    }
+    let deadline = f.session.next_deadline().expect("a keep alive");
+    f.session
+        .expire(deadline)
+        .expect("storage has not answered");
+    let deadline = f.session.next_deadline().expect("a keep alive");
+    f.published(1, Outcome::Accepted);
+    f.session
+        .expire(deadline)
+        .expect_err("read again, and silent");
+}
+
 /// [MQTT-3.1.2-21] The keep alive that holds is the server's; 0 waits for ever.
 #[test]
 fn a_keep_alive_of_zero_is_none() {
