@@ -13,6 +13,7 @@ mod server;
 mod service;
 mod snippet;
 mod store;
+mod stream;
 mod subscribe;
 
 use std::{
@@ -80,9 +81,17 @@ enum Command {
     /// Stop the running broker in order
     Stop(RemoteArguments),
     /// Write everything the broker keeps to a file, while it runs or not
-    Backup(store::Arguments),
-    /// Read a backup into an empty data_dir; the broker must not run
-    Restore(store::Arguments),
+    #[command(after_help = store::BACKUP_HELP)]
+    Backup(store::BackupArguments),
+    /// Read a backup into an empty store; the broker must not run
+    #[command(after_help = store::RESTORE_HELP)]
+    Restore(store::BackupArguments),
+    /// Write everything the broker keeps as JSON lines, while it runs or not
+    #[command(after_help = store::EXPORT_HELP)]
+    Export(store::ExportArguments),
+    /// Read JSON lines into an empty store; the broker must not run
+    #[command(after_help = store::IMPORT_HELP)]
+    Import(store::ExportArguments),
     /// Print a program that connects, for a library you name
     Snippet(snippet::Arguments),
     /// Say why it does not connect, and what to do about it
@@ -159,6 +168,8 @@ pub(crate) fn run() -> ExitCode {
         Command::Stop(arguments) => remote::stop(&arguments),
         Command::Backup(arguments) => store::backup(&arguments),
         Command::Restore(arguments) => store::restore(&arguments),
+        Command::Export(arguments) => store::export(&arguments),
+        Command::Import(arguments) => store::import(&arguments),
         Command::Snippet(arguments) => snippet::run(&arguments),
         Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Cert(command) => cert::run(&command),

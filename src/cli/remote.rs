@@ -25,26 +25,24 @@ pub(super) fn stop(arguments: &RemoteArguments) -> Exit {
     ask(arguments, Command::Stop)
 }
 
-/// Lets the running broker write what it keeps to a file.
-pub(super) fn backup(arguments: &RemoteArguments, to: PathBuf) -> Exit {
-    ask(arguments, Command::Backup { to })
-}
-
 fn ask(arguments: &RemoteArguments, command: Command) -> Exit {
     match control::request(&data_dir(arguments), command) {
         Ok(reply) => tell(&reply, arguments.json),
-        Err(error) => {
-            let exit = match error {
-                Unreachable::TimedOut { .. } => Exit::Timeout,
-                Unreachable::PermissionDenied { .. } => Exit::Refused,
-                Unreachable::NotRunning { .. }
-                | Unreachable::PathTooLong(_)
-                | Unreachable::NotUnderstood { .. }
-                | Unreachable::Io { .. } => Exit::Unreachable,
-            };
-            complain(exit, error)
-        }
+        Err(error) => unreachable(error),
     }
+}
+
+/// Says why a broker cannot be asked.
+pub(super) fn unreachable(error: Unreachable) -> Exit {
+    let exit = match error {
+        Unreachable::TimedOut { .. } => Exit::Timeout,
+        Unreachable::PermissionDenied { .. } => Exit::Refused,
+        Unreachable::NotRunning { .. }
+        | Unreachable::PathTooLong(_)
+        | Unreachable::NotUnderstood { .. }
+        | Unreachable::Io { .. } => Exit::Unreachable,
+    };
+    complain(exit, error)
 }
 
 /// Where the broker is reached: as given, as configured, or, where the configuration cannot be read just now, as it
@@ -62,9 +60,11 @@ fn tell(reply: &Reply, json: bool) -> Exit {
     let exit = match reply {
         Reply::Rejected { .. } => Exit::Configuration,
         Reply::Error { .. } => Exit::Refused,
-        Reply::Reloaded(_) | Reply::Status(_) | Reply::Stopping { .. } | Reply::BackedUp { .. } => {
-            Exit::Done
-        }
+        Reply::Reloaded(_)
+        | Reply::Status(_)
+        | Reply::Stopping { .. }
+        | Reply::Copying
+        | Reply::Copied(_) => Exit::Done,
     };
     if json {
         print_json(reply);
@@ -74,7 +74,8 @@ fn tell(reply: &Reply, json: bool) -> Exit {
         Reply::Reloaded(report) => say(describe(report).trim_end()),
         Reply::Status(status) => say(status.to_string().trim_end()),
         Reply::Stopping { pid } => say(format_args!("The broker (process {pid}) is stopping.")),
-        Reply::BackedUp { rows } => say(format_args!("Backed up: {rows} rows.")),
+        // `store` asks for copies, and has answers of its own.
+        Reply::Copying | Reply::Copied(_) => {}
         Reply::Rejected { errors } => {
             say_aside(errors.join("\n"));
             say_aside("gatemq: nothing was reloaded, the broker goes on as it was");

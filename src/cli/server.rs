@@ -1,15 +1,23 @@
 //! `gatemq run`: the broker in the foreground, until a signal or `gatemq stop` ends it.
 
-use std::{future::Future, path::PathBuf, pin::Pin, sync::Arc};
+use std::{
+    error::Error as _,
+    future::Future,
+    io::{self, BufWriter, Write},
+    path::PathBuf,
+    pin::Pin,
+    sync::Arc,
+};
 
 use gatemq::{
     admin::{
         DataDir, DataDirError,
-        control::{self, Control, Report, Status},
+        control::{self, Chunks, Control, Report, Status},
     },
     app::{App, Failed},
     config::{Loaded, Overrides},
     listener::Inherited,
+    storage::{Copied, CopyError, Form},
     telemetry::{self, LogHandle},
 };
 use parking_lot::Mutex;
@@ -236,21 +244,47 @@ impl Control for Server {
         )
     }
 
-    fn backup(
+    fn copy(
         &self,
-        to: PathBuf,
-    ) -> Pin<Box<dyn Future<Output = Result<u64, String>> + Send + '_>> {
+        form: Form,
+        to: Chunks,
+    ) -> Pin<Box<dyn Future<Output = Result<Copied, String>> + Send + '_>> {
         let app = self.app.lock();
         let storage = app.as_ref().map(|app| app.broker().storage.clone());
         Box::pin(async move {
             let storage = storage.ok_or("the broker is stopping")?;
-            let written = tokio::task::spawn_blocking(move || storage.backup(&to)).await;
-            let written = written.map_err(|error| error.to_string())?;
-            written.map_err(|error| error.with_cause())
+            let copied = tokio::task::spawn_blocking(move || {
+                let mut to = BufWriter::with_capacity(control::CHUNK, Sending(to));
+                let copied = storage.copy(form, &mut to)?;
+                to.flush().map_err(CopyError::Output)?;
+                Ok::<_, CopyError>(copied)
+            });
+            let copied = copied.await.map_err(|error| error.to_string())?;
+            copied.map_err(|error| match error.source() {
+                Some(source) => format!("{error}: {source}"),
+                None => error.to_string(),
+            })
         })
     }
 
     fn stop(&self) {
         self.stop.notify_one();
+    }
+}
+
+/// Where a copy goes that somebody asked for. It ends when that one has gone or the broker stops.
+struct Sending(Chunks);
+
+impl Write for Sending {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        // A long value comes in one piece, and need not be copied as one.
+        let chunk = &bytes[..bytes.len().min(control::CHUNK)];
+        let sent = self.0.blocking_send(chunk.to_vec());
+        sent.map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe))?;
+        Ok(chunk.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }

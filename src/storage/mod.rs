@@ -3,19 +3,15 @@
 //! Start at [`Storage`]. The router reports retained messages and what is queued for somebody not connected, the
 //! registry reports sessions; both wait for the [`Receipt`] where an acknowledgement depends on it.
 
+mod copy;
 mod disk;
 mod memory;
 
+pub use copy::{Copied, CopyError, FillError, Form, Imported};
 pub use disk::{Disk, Health, Loading, read_any};
 pub use memory::Memory;
 
-use std::{
-    fmt, io,
-    num::NonZeroU16,
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::SystemTime,
-};
+use std::{fmt, io, num::NonZeroU16, path::PathBuf, sync::Arc, time::SystemTime};
 
 use crate::{
     message::{ClientId, Message, TopicFilter, TopicName},
@@ -43,19 +39,13 @@ pub trait Storage: Send + Sync {
     /// fails, once it works again. It must not block.
     fn read(&self, id: SessionId, from: u64, most: usize, answer: Answer);
 
-    /// Writes everything that is kept at this moment to a file of its own, while the rest goes on. How many rows.
+    /// Writes everything that is kept at this moment, while the rest goes on.
     ///
     /// # Errors
-    /// Nothing is kept on a disk, or the file cannot be written.
-    fn backup(&self, to: &Path) -> Result<u64, StorageError> {
-        let source = io::Error::new(
-            io::ErrorKind::Unsupported,
-            "nothing is kept on a disk that could be backed up",
-        );
-        Err(StorageError {
-            path: to.to_owned(),
-            source: Arc::new(source),
-        })
+    /// Nothing is kept on a disk, it cannot be read, or what is written to does not take it.
+    fn copy(&self, form: Form, to: &mut dyn io::Write) -> Result<Copied, CopyError> {
+        let _ = (form, to);
+        Err(CopyError::Ephemeral)
     }
 
     /// Whether what waits is better left here than held by queues, too: not where both are the same memory.

@@ -16,4 +16,5 @@ mod service;
 mod snippet;
 mod start;
 mod stop;
+mod store;
 mod support;

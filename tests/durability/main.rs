@@ -22,6 +22,7 @@ mod broker;
 mod churn;
 mod damage;
 mod disk;
+mod export;
 mod failing;
 mod faults;
 mod offline;

@@ -8,7 +8,8 @@ use std::{
     time::Duration,
 };
 
-use super::{BACKUP_TIMEOUT, Command, PathTooLong, RELOAD_TIMEOUT, Reply, socket_path};
+use super::{CHUNK, COPY_PATIENCE, Command, PathTooLong, RELOAD_TIMEOUT, Reply, socket_path};
+use crate::storage::Form;
 
 /// For an answer that needs no work, and on top of a reload's own time.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -61,7 +62,7 @@ pub enum Unreachable {
 pub fn request(data_dir: &Path, command: Command) -> Result<Reply, Unreachable> {
     let patience = match command {
         Command::Reload => RELOAD_TIMEOUT + PATIENCE,
-        Command::Backup { .. } => BACKUP_TIMEOUT + PATIENCE,
+        Command::Copy { .. } => COPY_PATIENCE,
         Command::Status | Command::Stop => PATIENCE,
     };
     request_within(data_dir, &command, patience)
@@ -79,10 +80,14 @@ pub(super) fn request_within(
         // It took the request and went away.
         return Err(failed(io::ErrorKind::UnexpectedEof.into()));
     }
-    serde_json::from_slice(&line).map_err(|source| Unreachable::NotUnderstood { source })
+    reply(&line)
 }
 
 fn exchange(socket: &Path, command: &Command, patience: Duration) -> io::Result<Vec<u8>> {
+    read_line(&mut ask(socket, command, patience)?)
+}
+
+fn ask(socket: &Path, command: &Command, patience: Duration) -> io::Result<BufReader<UnixStream>> {
     let mut stream = UnixStream::connect(socket)?;
     stream.set_read_timeout(Some(patience))?;
     stream.set_write_timeout(Some(patience))?;
@@ -93,9 +98,75 @@ fn exchange(socket: &Path, command: &Command, patience: Duration) -> io::Result<
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
         written => written?,
     }
+    Ok(BufReader::new(stream))
+}
+
+fn read_line(stream: &mut BufReader<UnixStream>) -> io::Result<Vec<u8>> {
     let mut reply = Vec::new();
-    BufReader::new(stream.take(MAX_REPLY)).read_until(b'\n', &mut reply)?;
+    stream.take(MAX_REPLY).read_until(b'\n', &mut reply)?;
     Ok(reply)
+}
+
+/// Lets the broker that runs with this data directory send a copy of what it keeps; what it has answered in the end.
+///
+/// # Errors
+/// It cannot be asked, does not go on, or what it sends cannot be written.
+pub fn copy(data_dir: &Path, form: Form, to: &mut dyn Write) -> Result<Reply, Interrupted> {
+    let socket = socket_path(data_dir).map_err(Unreachable::PathTooLong)?;
+    let failed = |source: io::Error| Unreachable::new(data_dir, &socket, COPY_PATIENCE, source);
+    let command = Command::Copy { form };
+    let mut stream = ask(&socket, &command, COPY_PATIENCE).map_err(failed)?;
+    let first = reply(&read_line(&mut stream).map_err(failed)?)?;
+    if first != Reply::Copying {
+        return Ok(first);
+    }
+    let mut chunk = Vec::with_capacity(CHUNK);
+    loop {
+        let mut length = [0; 4];
+        stream
+            .read_exact(&mut length)
+            .map_err(|error| failed(gone(error)))?;
+        let length = u32::from_le_bytes(length);
+        if length == 0 {
+            break;
+        }
+        chunk.clear();
+        let read = (&mut stream).take(length.into()).read_to_end(&mut chunk);
+        if read.map_err(failed)? < length as usize {
+            return Err(failed(gone(io::ErrorKind::UnexpectedEof.into())).into());
+        }
+        to.write_all(&chunk).map_err(Interrupted::Output)?;
+    }
+    Ok(reply(&read_line(&mut stream).map_err(failed)?)?)
+}
+
+/// The end of a copy before its end.
+fn gone(error: io::Error) -> io::Error {
+    if error.kind() == io::ErrorKind::UnexpectedEof {
+        let text = "the broker has gone before the copy was complete: copy it again";
+        io::Error::new(error.kind(), text)
+    } else {
+        error
+    }
+}
+
+fn reply(line: &[u8]) -> Result<Reply, Unreachable> {
+    serde_json::from_slice(line).map_err(|source| Unreachable::NotUnderstood { source })
+}
+
+/// Why a copy did not come to its end.
+#[derive(Debug)]
+pub enum Interrupted {
+    /// The broker cannot be asked, or has gone.
+    Unreachable(Unreachable),
+    /// What it sends cannot be written.
+    Output(io::Error),
+}
+
+impl From<Unreachable> for Interrupted {
+    fn from(error: Unreachable) -> Self {
+        Self::Unreachable(error)
+    }
 }
 
 impl Unreachable {

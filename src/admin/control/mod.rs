@@ -7,7 +7,7 @@ mod client;
 mod server;
 mod status;
 
-pub use client::{Unreachable, request};
+pub use client::{Interrupted, Unreachable, copy, request};
 pub use server::{listen, serve};
 pub use status::{CertificateStatus, ListenerStatus, QueueStatus, Status};
 
@@ -21,6 +21,8 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
+use crate::storage::{Copied, Form};
+
 /// The name of the socket in the data directory.
 pub(super) const SOCKET: &str = "control.sock";
 
@@ -30,8 +32,15 @@ const MAX_SOCKET_PATH: usize = 107;
 /// The longest a reload may take: certificates, CRLs and sockets, none of them over a network.
 const RELOAD_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// The longest a backup may take: at 100 MB a second, 360 GB.
-const BACKUP_TIMEOUT: Duration = Duration::from_secs(3600);
+/// How long either end of a copy waits for the other: who reads it may be a pager, and what is skipped in a large store
+/// takes a while.
+const COPY_PATIENCE: Duration = Duration::from_secs(300);
+
+/// Bytes of a copy that are sent at once.
+pub const CHUNK: usize = 64 * 1024;
+
+/// Where a copy goes, part by part; it cannot be sent to any more when nobody wants it.
+pub type Chunks = tokio::sync::mpsc::Sender<Vec<u8>>;
 
 /// What the broker does when it is asked.
 pub trait Control: Send + Sync {
@@ -41,9 +50,12 @@ pub trait Control: Send + Sync {
     /// How it is.
     fn status(&self) -> Status;
 
-    /// Writes what it keeps to a file: how many rows, or why not.
-    fn backup(&self, to: PathBuf)
-    -> Pin<Box<dyn Future<Output = Result<u64, String>> + Send + '_>>;
+    /// Sends a copy of what it keeps: what it has, or why there is none.
+    fn copy(
+        &self,
+        form: Form,
+        to: Chunks,
+    ) -> Pin<Box<dyn Future<Output = Result<Copied, String>> + Send + '_>>;
 
     /// Begins to stop, and returns at once.
     fn stop(&self);
@@ -59,10 +71,11 @@ pub enum Command {
     Status,
     /// Stop in order.
     Stop,
-    /// Write what is kept to a file.
-    Backup {
-        /// Which one, from the root.
-        to: PathBuf,
+    /// Send a copy of what is kept. The answer is [`Reply::Copying`], then chunks behind their length (four bytes,
+    /// little-endian), then a length of 0 and one more answer.
+    Copy {
+        /// In which form.
+        form: Form,
     },
 }
 
@@ -84,11 +97,10 @@ pub enum Reply {
         /// Its process, which will end.
         pid: u32,
     },
-    /// The backup is written.
-    BackedUp {
-        /// How many rows it has.
-        rows: u64,
-    },
+    /// A copy follows.
+    Copying,
+    /// The copy is complete.
+    Copied(Copied),
     /// The request cannot be answered.
     Error {
         /// Why.

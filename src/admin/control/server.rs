@@ -11,17 +11,18 @@ use std::{
 use tokio::{
     io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
     net::{UnixListener, UnixStream},
+    sync::mpsc,
     task::JoinSet,
     time::{sleep, timeout},
 };
 
-use super::{BACKUP_TIMEOUT, Command, Control, RELOAD_TIMEOUT, Reply, socket_path};
-use crate::admin::DataDir;
+use super::{COPY_PATIENCE, Command, Control, RELOAD_TIMEOUT, Reply, socket_path};
+use crate::{admin::DataDir, storage::Form};
 
 /// Clients served at once; more wait for their turn. A person and a script or two.
 const MAX_CLIENTS: usize = 8;
 
-/// The longest request taken, in bytes: the path of a backup, which has 4096 at most, written as JSON.
+/// The longest request taken, in bytes: far more than any has.
 const MAX_REQUEST: u64 = 16 * 1024;
 
 /// For the rest of a request whose client is slow, for the next one, and for taking an answer.
@@ -84,8 +85,7 @@ async fn converse(stream: UnixStream, control: Arc<dyn Control>) {
         // Reloading and stopping are told by who does it.
         tracing::debug!(code = "control.request", command = ?command, "local control");
         let is_stop = command == Command::Stop;
-        let reply = carry_out(command, &*control).await;
-        let sent = send(&mut stream, &reply).await;
+        let sent = answer(command, &*control, &mut stream).await;
         // After the answer, which would otherwise race with the end of the process.
         if is_stop {
             control.stop();
@@ -115,8 +115,12 @@ async fn read_command(stream: &mut (impl AsyncBufRead + Unpin)) -> Result<Option
         .map_err(|error| format!("this is no request: {error}"))
 }
 
-async fn carry_out(command: Command, control: &dyn Control) -> Reply {
-    match command {
+async fn answer(
+    command: Command,
+    control: &dyn Control,
+    stream: &mut BufReader<UnixStream>,
+) -> io::Result<()> {
+    let reply = match command {
         Command::Reload => match timeout(RELOAD_TIMEOUT, control.reload()).await {
             Ok(Ok(report)) => Reply::Reloaded(report),
             Ok(Err(errors)) => Reply::Rejected { errors },
@@ -128,14 +132,37 @@ async fn carry_out(command: Command, control: &dyn Control) -> Reply {
         Command::Stop => Reply::Stopping {
             pid: std::process::id(),
         },
-        Command::Backup { to } => match timeout(BACKUP_TIMEOUT, control.backup(to)).await {
-            Ok(Ok(rows)) => Reply::BackedUp { rows },
-            Ok(Err(message)) => Reply::Error { message },
-            Err(_) => Reply::Error {
-                message: format!("the backup took longer than {} s", BACKUP_TIMEOUT.as_secs()),
-            },
-        },
-    }
+        Command::Copy { form } => send_copy(form, control, stream).await?,
+    };
+    send(stream, &reply).await
+}
+
+/// Sends a copy as it is made; what it has come to.
+async fn send_copy(
+    form: Form,
+    control: &dyn Control,
+    stream: &mut BufReader<UnixStream>,
+) -> io::Result<Reply> {
+    send(stream, &Reply::Copying).await?;
+    let (to, mut chunks) = mpsc::channel::<Vec<u8>>(2);
+    // Whoever goes away takes the receiver along, and the copy ends since it cannot send any more.
+    let sending = async move {
+        while let Some(chunk) = chunks.recv().await {
+            let length = u32::try_from(chunk.len()).map_err(io::Error::other)?;
+            let sent = async {
+                stream.write_all(&length.to_le_bytes()).await?;
+                stream.write_all(&chunk).await
+            };
+            timeout(COPY_PATIENCE, sent).await??;
+        }
+        timeout(PATIENCE, stream.write_all(&0_u32.to_le_bytes())).await?
+    };
+    let (copied, sent) = tokio::join!(control.copy(form, to), sending);
+    sent?;
+    Ok(match copied {
+        Ok(copied) => Reply::Copied(copied),
+        Err(message) => Reply::Error { message },
+    })
 }
 
 async fn send(stream: &mut BufReader<UnixStream>, reply: &Reply) -> io::Result<()> {

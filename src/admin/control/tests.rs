@@ -1,5 +1,5 @@
 use std::{
-    io::{Read, Write},
+    io::{self, Read, Write},
     os::unix::{
         fs::PermissionsExt,
         net::{UnixListener, UnixStream},
@@ -45,15 +45,24 @@ impl Control for Fake {
         }
     }
 
-    fn backup(
+    fn copy(
         &self,
-        to: PathBuf,
-    ) -> Pin<Box<dyn Future<Output = Result<u64, String>> + Send + '_>> {
-        Box::pin(std::future::ready(if to.is_absolute() {
-            Ok(3)
-        } else {
-            Err("where?".to_owned())
-        }))
+        form: Form,
+        to: Chunks,
+    ) -> Pin<Box<dyn Future<Output = Result<Copied, String>> + Send + '_>> {
+        Box::pin(async move {
+            for number in 0..100_u8 {
+                // Whoever has gone does not want it.
+                let _ = to.send(vec![number; CHUNK]).await;
+            }
+            match form {
+                Form::Backup => Ok(Copied {
+                    rows: 3,
+                    damaged: 0,
+                }),
+                Form::Export => Err("the disk is gone".to_owned()),
+            }
+        })
     }
 
     fn stop(&self) {
@@ -108,10 +117,6 @@ fn each_command_has_its_answer() {
         assert_eq!(report.changed, ["certificate of a.example"]);
         assert!(!seen.stopped.load(Ordering::SeqCst));
         let pid = std::process::id();
-        let backup = |to: &str| request(data_dir, Command::Backup { to: to.into() }).unwrap();
-        assert_eq!(backup("/b"), Reply::BackedUp { rows: 3 });
-        let message = "where?".to_owned();
-        assert_eq!(backup("b"), Reply::Error { message });
         assert_eq!(
             request(data_dir, Command::Stop).unwrap(),
             Reply::Stopping { pid }
@@ -251,4 +256,29 @@ fn an_answer_of_another_kind_is_not_understood() {
         "{error:?}"
     );
     server.join().unwrap();
+}
+
+/// A copy comes whole and in order, with what it has come to behind it; whoever goes away does not hold it up.
+#[test]
+fn a_copy_is_sent_in_parts() {
+    let parts = with_server(Arc::default(), |path| {
+        let mut whole = Vec::new();
+        let reply = copy(path, Form::Backup, &mut whole).unwrap();
+        let copied = Copied {
+            rows: 3,
+            damaged: 0,
+        };
+        assert_eq!(reply, Reply::Copied(copied));
+        let reply = copy(path, Form::Export, &mut io::sink()).unwrap();
+        assert!(matches!(&reply, Reply::Error { message } if message == "the disk is gone"));
+        let full = copy(path, Form::Backup, &mut &mut [0; 100][..]);
+        assert!(matches!(full, Err(Interrupted::Output(_))), "{full:?}");
+        // The one that was left goes on to its end for nobody, and others are served.
+        request(path, Command::Status).unwrap();
+        whole
+    });
+    assert_eq!(parts.len(), 100 * CHUNK);
+    for (number, part) in (0..).zip(parts.chunks(CHUNK)) {
+        assert!(part.iter().all(|byte| *byte == number), "part {number}");
+    }
 }

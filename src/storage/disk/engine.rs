@@ -219,23 +219,12 @@ impl Engine {
         self.table(table).approximate_len() as u64
     }
 
-    /// Every row of every table, as they are at one moment, whatever is written meanwhile.
-    pub(super) fn scan_all(
-        &self,
-        mut each: impl FnMut(Table, &[u8], &[u8]) -> Result<(), StorageError>,
-    ) -> Result<(), StorageError> {
-        let snapshot = self.database.snapshot();
-        for table in Table::ALL {
-            for guard in snapshot.iter(self.table(table)) {
-                let (key, value) = guard
-                    .into_inner()
-                    .map_err(|error| failed(&self.path, error))?;
-                if !is_mark(table, &key) {
-                    each(table, &key, &value)?;
-                }
-            }
+    /// Everything as it is at this moment.
+    pub(super) fn view(&self) -> View<'_> {
+        View {
+            engine: self,
+            snapshot: self.database.snapshot(),
         }
-        Ok(())
     }
 
     /// All of it or nothing.
@@ -322,6 +311,39 @@ fn faulty((path, source): (PathBuf, io::Error)) -> StorageError {
     StorageError {
         path,
         source: Arc::new(source),
+    }
+}
+
+/// Everything as it was at one moment, whatever is written meanwhile.
+pub(super) struct View<'a> {
+    engine: &'a Engine,
+    snapshot: fjall::Snapshot,
+}
+
+impl View<'_> {
+    pub(super) fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StorageError> {
+        match self.snapshot.get(self.engine.table(table), key) {
+            Ok(value) => Ok(value.map(|value| value.to_vec())),
+            Err(error) => Err(failed(&self.engine.path, error)),
+        }
+    }
+
+    /// What has keys that begin so, in their order.
+    pub(super) fn scan<E: From<StorageError>>(
+        &self,
+        table: Table,
+        prefix: &[u8],
+        mut each: impl FnMut(&[u8], &[u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        for guard in self.snapshot.prefix(self.engine.table(table), prefix) {
+            let (key, value) = guard
+                .into_inner()
+                .map_err(|error| failed(&self.engine.path, error))?;
+            if !is_mark(table, &key) {
+                each(&key, &value)?;
+            }
+        }
+        Ok(())
     }
 }
 

@@ -33,6 +33,12 @@ pub(super) fn check(engine: &Engine, path: &Path) -> Result<(), StorageError> {
     bring_up_to_date(engine, path, STEPS)
 }
 
+/// Whether it is a store of the format that is written.
+pub(super) fn is_current(engine: &Engine) -> Result<bool, StorageError> {
+    let value = engine.get(Table::Meta, KEY)?;
+    Ok(value == Some(record::encode_number(KEY, FORMAT)))
+}
+
 /// Marks the store as one of the format that is written: brings it to the disk, which shows that the store can be written.
 pub(super) fn mark(engine: &Engine) -> Result<(), StorageError> {
     mark_as(engine, FORMAT)

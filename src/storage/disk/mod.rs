@@ -1,16 +1,22 @@
 //! Storage on a disk. Owns the directory, its format, and the thread that writes; knows what the trait says and no more.
 //!
 //! Start at [`Disk::open`]. Changes are collected by [`Disk`], made into one batch by `stage`, committed by `writer`
-//! with one fdatasync for all who wait, as rows that `record` reads and writes; `load` reads them at start. `engine` is
-//! the only file that knows which database lies beneath.
+//! with one fdatasync for all who wait, as rows that `record` reads and writes; `load` reads them at start. `backup` and
+//! `export` are two forms of a copy, and `fill` makes a store from either. `engine` is the only file that knows which
+//! database lies beneath.
 
 mod backup;
+#[cfg(test)]
+mod copy_tests;
 mod deferred;
 mod engine;
+mod export;
 #[cfg(test)]
 mod faults;
 mod files;
+mod fill;
 mod format;
+mod import;
 mod journal;
 mod load;
 mod page;
@@ -37,7 +43,10 @@ use std::{
 use parking_lot::{Condvar, Mutex};
 
 use self::{engine::Engine, reader::Reader, reclaim::Reclaim, stage::Index, writer::Writer};
-use super::{Answer, Change, Receipt, SessionId, Snapshot, Storage, StorageError};
+use super::{
+    Answer, Change, Copied, CopyError, FillError, Form, Imported, Receipt, SessionId, Snapshot,
+    Storage, StorageError,
+};
 use crate::{message::TopicName, telemetry::Metrics};
 
 pub use self::{progress::Loading, record::read_any};
@@ -171,12 +180,34 @@ impl Disk {
         })
     }
 
-    /// Reads a backup into a store that does not exist yet. How many rows it has.
+    /// Writes what a store holds that no broker has open.
     ///
     /// # Errors
-    /// There is a store, or the file is none that can be read to its end.
-    pub fn restore(from: &Path, store: &Path) -> Result<u64, StorageError> {
+    /// The store cannot be read, or what is written to does not take it.
+    pub fn copy_at_rest(
+        store: &Path,
+        form: Form,
+        to: &mut dyn io::Write,
+    ) -> Result<Copied, CopyError> {
+        let engine = Engine::open(store)?;
+        format::check(&engine, store)?;
+        write_copy(&engine, form, to)
+    }
+
+    /// Makes a store from a backup, all or nothing. How many rows it has.
+    ///
+    /// # Errors
+    /// There is a store that holds something, or the backup cannot be read to its end.
+    pub fn restore(from: &mut dyn io::Read, store: &Path) -> Result<u64, FillError> {
         backup::restore(from, store)
+    }
+
+    /// Makes a store from an export, all or nothing.
+    ///
+    /// # Errors
+    /// There is a store that holds something, or a line of the export is not what it should be.
+    pub fn import(from: &mut dyn io::BufRead, store: &Path) -> Result<Imported, FillError> {
+        import::import(from, store)
     }
 
     fn refused(&self, text: &'static str) -> StorageError {
@@ -210,10 +241,10 @@ impl Storage for Disk {
         });
     }
 
-    fn backup(&self, to: &Path) -> Result<u64, StorageError> {
+    fn copy(&self, form: Form, to: &mut dyn io::Write) -> Result<Copied, CopyError> {
         let engine = self.shared.engine.lock().clone();
         let engine = engine.ok_or_else(|| self.refused("it fails just now"))?;
-        backup::write(&engine, to)
+        write_copy(&engine, form, to)
     }
 
     fn close(&self) {
@@ -380,6 +411,13 @@ impl Shared {
 
     fn is_empty(&self) -> bool {
         self.pending.lock().transactions.is_empty()
+    }
+}
+
+fn write_copy(engine: &Engine, form: Form, to: &mut dyn io::Write) -> Result<Copied, CopyError> {
+    match form {
+        Form::Backup => backup::write(engine, to),
+        Form::Export => export::write(engine, to),
     }
 }
 

@@ -451,19 +451,19 @@ pub(super) fn queue_key(id: SessionId, place: u64) -> Key {
     key
 }
 
-fn received_key(id: SessionId, packet_id: NonZeroU16) -> Key {
+pub(super) fn received_key(id: SessionId, packet_id: NonZeroU16) -> Key {
     let mut key = session_key(id);
     key.extend_from_slice(&packet_id.get().to_be_bytes());
     key
 }
 
-fn subscription_key(id: SessionId, filter: &TopicFilter) -> Key {
+pub(super) fn subscription_key(id: SessionId, filter: &TopicFilter) -> Key {
     let mut key = session_key(id);
     key.extend(text_key(filter.as_str()));
     key
 }
 
-fn text_key(text: &str) -> Key {
+pub(super) fn text_key(text: &str) -> Key {
     let bytes = text.as_bytes();
     if bytes.len() <= MAX_KEY_TEXT {
         return bytes.into();

@@ -58,14 +58,24 @@ impl Moment {
         }
     }
 
-    fn to_wall_clock(self, at: Instant) -> SystemTime {
+    /// A clock that began in 1970: by it every time that is read is the same when it is written. For who passes values
+    /// on and asks nobody what time it is.
+    #[must_use]
+    pub(super) fn epoch() -> Self {
+        Self {
+            system: SystemTime::UNIX_EPOCH,
+            ..Self::now()
+        }
+    }
+
+    pub(super) fn to_wall_clock(self, at: Instant) -> SystemTime {
         match at.checked_duration_since(self.instant) {
             Some(later) => self.system + later,
             None => self.system - self.instant.duration_since(at),
         }
     }
 
-    fn to_instant(self, at: SystemTime) -> Instant {
+    pub(super) fn to_instant(self, at: SystemTime) -> Instant {
         match at.duration_since(self.system) {
             // Whoever reads it may say any time: one that cannot be reached is never.
             Ok(later) => self
@@ -112,11 +122,11 @@ impl Embedded<'_> {
 /// What a delivery has beside its message.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Options {
-    qos: QoS,
-    retain: bool,
-    subscription_identifiers: smallvec::SmallVec<[u32; 1]>,
-    share: Option<TopicFilter>,
-    queued_at: SystemTime,
+    pub(super) qos: QoS,
+    pub(super) retain: bool,
+    pub(super) subscription_identifiers: smallvec::SmallVec<[u32; 1]>,
+    pub(super) share: Option<TopicFilter>,
+    pub(super) queued_at: SystemTime,
     /// What the message occupies, by footprint.
     bytes: u32,
 }

@@ -22,15 +22,15 @@ use crate::{
     storage::{Memory, Presence, SessionId, SessionRecord, StoredSession, StoredWill},
 };
 
-fn open(path: &Path) -> Disk {
+pub(super) fn open(path: &Path) -> Disk {
     Disk::open(path, Arc::default(), Box::new(|_| {})).expect("a store")
 }
 
-fn topic(text: &str) -> TopicName {
+pub(super) fn topic(text: &str) -> TopicName {
     TopicName::parse(text).expect(text)
 }
 
-fn message(text: &str, payload: &str, qos: QoS) -> Arc<Message> {
+pub(super) fn message(text: &str, payload: &str, qos: QoS) -> Arc<Message> {
     let mut message = Message::new(topic(text), payload.to_owned(), qos, false);
     message.origin = Some("publisher".into());
     Arc::new(message)
@@ -41,7 +41,7 @@ static BEGUN: LazyLock<Instant> = LazyLock::new(|| tokio::time::Instant::now().i
 
 const WAITED: Duration = Duration::from_secs(1000);
 
-fn delivery(message: &Arc<Message>) -> Delivery {
+pub(super) fn delivery(message: &Arc<Message>) -> Delivery {
     Delivery {
         message: message.clone(),
         qos: message.qos,
@@ -52,7 +52,7 @@ fn delivery(message: &Arc<Message>) -> Delivery {
     }
 }
 
-fn record(id: u64, client_id: &str) -> SessionRecord {
+pub(super) fn record(id: u64, client_id: &str) -> SessionRecord {
     let will = StoredWill {
         message: message("will", "gone", QoS::AtLeastOnce),
         delay_interval: 5,
@@ -70,12 +70,12 @@ fn record(id: u64, client_id: &str) -> SessionRecord {
     }
 }
 
-fn saved(id: u64) -> Change {
+pub(super) fn saved(id: u64) -> Change {
     Change::SessionSaved(Box::new(record(id, &format!("c{id}"))))
 }
 
 /// Commits and waits for the answer.
-fn keep(storage: &dyn Storage, changes: Vec<Change>) -> Result<(), StorageError> {
+pub(super) fn keep(storage: &dyn Storage, changes: Vec<Change>) -> Result<(), StorageError> {
     let (told, answer) = std::sync::mpsc::channel();
     let receipt = move |result| {
         // Nobody may wait any more.
@@ -86,7 +86,7 @@ fn keep(storage: &dyn Storage, changes: Vec<Change>) -> Result<(), StorageError>
 }
 
 /// What a store holds, in an order of its own.
-fn contents(storage: &dyn Storage) -> (Vec<(String, Vec<u8>)>, Vec<StoredSession>) {
+pub(super) fn contents(storage: &dyn Storage) -> (Vec<(String, Vec<u8>)>, Vec<StoredSession>) {
     let snapshot = storage.load().expect("readable");
     let retained = snapshot.retained.iter();
     let mut retained: Vec<_> = retained
@@ -523,41 +523,6 @@ fn all_rows_are_counted_once() {
         let engine = Engine::open(directory.path()).unwrap();
         let left = engine.last_before(engine::Table::Messages, None).unwrap();
         assert_eq!(left, None);
-    }
-}
-
-/// A backup is whole or refused; what it was made of may go on meanwhile.
-#[test]
-fn a_backup_is_the_store_as_it_was() {
-    let directory = TempDir::new().unwrap();
-    let (store, file) = (directory.path().join("a"), directory.path().join("backup"));
-    let disk = open(&store);
-    let model = Memory::default();
-    let message = message("t", "x", QoS::AtLeastOnce);
-    let queued = Change::MessageQueued(SessionId(1), 5, delivery(&message));
-    let changes = vec![saved(1), queued, Change::RetainedSet(message)];
-    keep(&model, changes.clone()).unwrap();
-    keep(&disk, changes).unwrap();
-    let rows = disk.backup(&file).unwrap();
-    keep(&disk, vec![Change::SessionEnded(SessionId(1))]).unwrap();
-    let again = directory.path().join("b");
-    assert_eq!(Disk::restore(&file, &again).unwrap(), rows);
-    assert_eq!(contents(&open(&again)), contents(&model));
-    let refused = Disk::restore(&file, &again).unwrap_err();
-    assert!(
-        refused.source.to_string().contains("not empty"),
-        "{refused:?}"
-    );
-    let whole = std::fs::read(&file).unwrap();
-    let third = directory.path().join("c");
-    for at in [10, 20, whole.len() / 2, whole.len() - 1] {
-        std::fs::write(&file, &whole[..at]).unwrap();
-        assert!(Disk::restore(&file, &third).is_err(), "cut at {at}");
-        let mut damaged = whole.clone();
-        damaged[at] ^= 1;
-        std::fs::write(&file, damaged).unwrap();
-        assert!(Disk::restore(&file, &third).is_err(), "damaged at {at}");
-        assert!(!third.exists());
     }
 }
 
