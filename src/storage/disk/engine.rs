@@ -286,6 +286,12 @@ impl Engine {
             .map_err(|error| failed(&self.path, error))
     }
 
+    /// Bytes of one table, the journal aside.
+    #[cfg(test)]
+    pub(super) fn table_space(&self, table: Table) -> u64 {
+        self.table(table).disk_space()
+    }
+
     /// Bytes that are free where the store lies; 0 where it cannot be told.
     pub(super) fn free_space(&self) -> u64 {
         rustix::fs::statvfs(&self.path)

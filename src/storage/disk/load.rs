@@ -144,41 +144,34 @@ impl Load<'_> {
             references,
         } = scan::queues(self.engine, self.progress, &metrics)?;
         (self.index.references, self.index.next_message) = references.into_shared();
-        let mut messages = HashMap::new();
+        let mut rows = Vec::new();
         for (id, found) in sessions {
             let Some(session) = self.session_of(id) else {
                 continue;
             };
             session.unread = found.unread;
             session.released = found.released;
-            let mut queue = Vec::with_capacity(found.in_memory.len());
-            for (place, number, options) in found.in_memory {
-                let message = self.message_in_memory(number, &mut messages)?;
-                queue.extend(message.map(|message| (place, options.deliver(message, self.moment))));
+            let in_memory = found.in_memory.into_iter();
+            rows.extend(in_memory.map(|(place, number, options)| (number, id, place, options)));
+        }
+        // As they lie in the store: neighbours share a block, and what waits for many is read once.
+        rows.sort_unstable_by_key(|(number, ..)| *number);
+        let mut last = None;
+        for (number, id, place, options) in rows {
+            let message = match &last {
+                Some((of, message)) if *of == number => Option::clone(message),
+                Some(_) | None => self.message(number)?,
+            };
+            last = Some((number, message.clone()));
+            if let (Some(message), Some(session)) = (message, self.sessions.get_mut(&id)) {
+                let delivery = options.deliver(message, self.moment);
+                session.queue.push((place, delivery));
             }
-            if let Some(session) = self.sessions.get_mut(&id) {
-                session.queue = queue;
-            }
+        }
+        for session in self.sessions.values_mut() {
+            session.queue.sort_unstable_by_key(|(place, _)| *place);
         }
         Ok(())
-    }
-
-    /// A message that waits in memory; one that others may wait for, too, is read once.
-    fn message_in_memory(
-        &mut self,
-        number: u64,
-        read: &mut HashMap<u64, Arc<Message>>,
-    ) -> Result<Option<Arc<Message>>, StorageError> {
-        if let Some(message) = read.get(&number) {
-            return Ok(Some(message.clone()));
-        }
-        let message = self.message(number)?;
-        if let Some(message) = &message
-            && self.index.references.contains_key(&number)
-        {
-            read.insert(number, message.clone());
-        }
-        Ok(message)
     }
 
     fn message(&mut self, number: u64) -> Result<Option<Arc<Message>>, StorageError> {

@@ -108,3 +108,86 @@ fn rows(
     })?;
     Ok((rows, next))
 }
+
+#[cfg(test)]
+mod tests {
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::{
+        message::QoS,
+        storage::{
+            Change, Storage,
+            disk::tests::{delivery, keep, message, open, read_all, saved},
+        },
+    };
+
+    /// A queue is counted at start and read when it is asked for, damage passed over.
+    #[test]
+    fn queues_are_read_in_parts() {
+        const MESSAGES: u64 = 2500;
+        let directory = TempDir::new().unwrap();
+        let disk = open(directory.path());
+        let queued = |place: u64| {
+            // Large enough to lie among the messages.
+            let payload = format!("{place:1000}");
+            let message = message("t", &payload, QoS::AtLeastOnce);
+            Change::MessageQueued(SessionId(1), place, delivery(&message))
+        };
+        let mut changes = vec![saved(1), saved(2)];
+        changes.extend((0..MESSAGES).map(queued));
+        keep(&disk, changes).unwrap();
+        drop(disk);
+        let engine = Engine::open(directory.path()).unwrap();
+        let damaged = (
+            Table::Messages,
+            1500_u64.to_be_bytes()[..].into(),
+            Some(vec![1]),
+        );
+        engine
+            .write(vec![damaged], crate::storage::disk::engine::Reach::Disk)
+            .unwrap();
+        drop(engine);
+        let disk = open(directory.path());
+        let sessions = disk.load().unwrap().sessions;
+        let session = sessions.iter().find(|it| it.record.id == SessionId(1));
+        let session = session.expect("there");
+        assert!(session.queue.is_empty());
+        let unread = session.unread.clone().expect("all of it");
+        assert_eq!((unread.first, unread.last), (0, MESSAGES - 1));
+        assert_eq!(unread.messages as u64, MESSAGES);
+        let places: Vec<_> = read_all(&disk, SessionId(1), 0)
+            .into_iter()
+            .map(|(place, _)| place)
+            .collect();
+        let expected: Vec<_> = (0..MESSAGES).filter(|place| *place != 1500).collect();
+        assert_eq!(places, expected);
+    }
+
+    /// A part ends early where messages are large.
+    #[test]
+    fn parts_are_bounded_in_bytes() {
+        let directory = TempDir::new().unwrap();
+        let disk = open(directory.path());
+        let payload = "x".repeat(1024 * 1024);
+        keep(&disk, vec![saved(1)]).unwrap();
+        for place in 0..8 {
+            let message = message("t", &payload, QoS::AtLeastOnce);
+            keep(
+                &disk,
+                vec![Change::MessageQueued(
+                    SessionId(1),
+                    place,
+                    delivery(&message),
+                )],
+            )
+            .unwrap();
+        }
+        let (told, answer) = std::sync::mpsc::channel();
+        let take = move |read| told.send(read).expect("somebody waits");
+        disk.read(SessionId(1), 0, 256, Box::new(take));
+        let read = answer.recv().unwrap().unwrap();
+        assert_eq!((read.deliveries.len(), read.next), (4, Some(4)));
+        assert_eq!(read_all(&disk, SessionId(1), 0).len(), 8);
+    }
+}

@@ -102,3 +102,28 @@ impl<'a> Progress<'a> {
 fn now() -> Instant {
     tokio::time::Instant::now().into_std()
 }
+
+#[cfg(test)]
+mod tests {
+    use tempfile::TempDir;
+
+    use super::*;
+
+    /// Nothing is said in the first second, then one word a second.
+    #[test]
+    fn one_word_a_second() {
+        let directory = TempDir::new().unwrap();
+        let engine = Engine::open(directory.path()).unwrap();
+        let words = Mutex::new(Vec::new());
+        let tell = |loading: Loading| words.lock().push(loading.to_string());
+        let mut progress = Progress::new(&engine, &tell);
+        progress.add(10);
+        assert!(words.lock().is_empty());
+        let earlier = now().checked_sub(INTERVAL * 2).expect("not just booted");
+        (progress.begin, progress.told, progress.about) = (earlier, Mutex::new(earlier), 50);
+        progress.add(20);
+        progress.add(1);
+        assert_eq!(*words.lock(), ["30 of about 50 rows read in 2 s"]);
+        assert_eq!(progress.end(), 19);
+    }
+}

@@ -112,3 +112,54 @@ fn reclaim(engine: &Engine) {
         "what was removed is off the disk"
     );
 }
+
+#[cfg(test)]
+mod tests {
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::storage::disk::engine::{Operation, Reach};
+
+    /// What was removed takes no place any more, what is beside it stays; nothing is done where little was removed.
+    #[test]
+    fn removed_rows_leave_the_disk() {
+        const ROWS: u64 = 4000;
+        let directory = TempDir::new().unwrap();
+        let engine = Arc::new(Engine::open(directory.path()).unwrap());
+        let mut state = 1_u64;
+        let mut noise = || {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
+            (state >> 32) as u8
+        };
+        let key = |row: u64| row.to_be_bytes()[..].into();
+        let row = |row| -> Operation {
+            let value = (0..1000).map(|_| noise()).collect();
+            (Table::Messages, key(row), Some(value))
+        };
+        engine
+            .write((0..ROWS).map(row).collect(), Reach::System)
+            .unwrap();
+        engine.flush(FLUSH);
+        let full = engine.table_space(Table::Messages);
+        assert!(full > ROWS * 1000, "{full}");
+        let gone = |row| -> Operation { (Table::Messages, key(row), None) };
+        engine
+            .write((1..ROWS).map(gone).collect(), Reach::System)
+            .unwrap();
+        let now = tokio::time::Instant::now().into_std();
+        let mut reclaim = Reclaim::new(LEAST - 1);
+        assert_eq!(reclaim.patience(&engine, now), None);
+        reclaim.removed(1);
+        assert_eq!(reclaim.patience(&engine, now), Some(Duration::ZERO));
+        reclaim.begin(&engine, now);
+        reclaim.end();
+        let left = engine.table_space(Table::Messages);
+        assert!(left < full / 10, "{full} became {left}");
+        assert!(engine.get(Table::Messages, &key(0)).unwrap().is_some());
+        // Not again within the minute, however much is removed.
+        reclaim.removed(LEAST);
+        assert_eq!(reclaim.patience(&engine, now), Some(APART));
+    }
+}

@@ -286,3 +286,63 @@ fn number(key: &[u8]) -> u128 {
     }
     u128::from_be_bytes(bytes)
 }
+
+#[cfg(test)]
+mod tests {
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::{
+        message::QoS,
+        storage::{
+            Change, Storage,
+            disk::tests::{delivery, keep, message, open, read_all, saved},
+        },
+    };
+
+    /// However the rows are spread over sessions, several threads find the same as one.
+    #[test]
+    fn all_rows_are_counted_once() {
+        const ROWS: u64 = 20_000;
+        for sessions in [1, 7, 10_000] {
+            let directory = TempDir::new().unwrap();
+            let disk = open(directory.path());
+            keep(&disk, (1..=sessions).map(saved).collect()).unwrap();
+            let shared = message("t", "to all", QoS::AtLeastOnce);
+            let queued = |number: u64| {
+                let id = SessionId(number % sessions + 1);
+                Change::MessageQueued(id, 1 << 32 | number, delivery(&shared))
+            };
+            keep(&disk, (0..ROWS).map(queued).collect()).unwrap();
+            drop(disk);
+            let disk = open(directory.path());
+            let found = disk.load().unwrap().sessions;
+            assert_eq!(found.len() as u64, sessions);
+            for session in &found {
+                let unread = session.unread.as_ref().expect("some");
+                let id = session.record.id.0;
+                let expected = (0..ROWS).filter(|number| number % sessions + 1 == id);
+                if sessions < 10 {
+                    let places: Vec<_> = expected.map(|number| 1 << 32 | number).collect();
+                    assert_eq!(unread.first, places[0]);
+                    assert_eq!(unread.last, places[places.len() - 1]);
+                    assert_eq!(unread.messages, places.len());
+                } else {
+                    assert_eq!(unread.messages, 2);
+                }
+            }
+            // The last reference takes the message along, and no earlier one does.
+            let dropped = |number: u64| {
+                let id = SessionId(number % sessions + 1);
+                Change::MessageDropped(id, 1 << 32 | number)
+            };
+            keep(&disk, (1..ROWS).map(dropped).collect()).unwrap();
+            assert_eq!(read_all(&disk, SessionId(1), 0).len(), 1);
+            keep(&disk, vec![dropped(0)]).unwrap();
+            drop(disk);
+            let engine = Engine::open(directory.path()).unwrap();
+            let left = engine.last_before(Table::Messages, None).unwrap();
+            assert_eq!(left, None);
+        }
+    }
+}

@@ -44,6 +44,8 @@ pub(super) struct Index {
     pub(super) lost: HashSet<(SessionId, u64)>,
     /// Sessions that are over and still have rows.
     pub(super) sweeping: VecDeque<SessionId>,
+    /// How far the first of them is swept.
+    pub(super) swept: Option<(Table, Key)>,
     /// Rows that were gone when the store was read, and that the engine still had.
     pub(super) gone: u64,
     /// Where stored values that could not be read are counted.
@@ -311,12 +313,24 @@ impl<'a> Stage<'a> {
             return Ok(());
         };
         let mut room = rows;
+        let session = session_key(id);
         for table in [Table::Subscriptions, Table::Received, Table::Queues] {
             let mut found = Vec::new();
-            self.engine.scan(table, &session_key(id), |key, value| {
+            // What was removed before would be passed over again and again.
+            let first = match &self.index.swept {
+                Some((of, key)) if *of == table => key.clone(),
+                Some(_) | None => session.clone(),
+            };
+            self.engine.scan_from(table, &first, |key, value| {
+                if !key.starts_with(&session) {
+                    return false;
+                }
                 found.push((Key::from_slice(key), value.to_vec()));
                 found.len() < room
             })?;
+            if let Some((key, _)) = found.last() {
+                self.index.swept = Some((table, key.clone()));
+            }
             room -= found.len();
             for (key, value) in found {
                 if table == Table::Queues
@@ -331,6 +345,7 @@ impl<'a> Stage<'a> {
             }
         }
         self.index.sweeping.pop_front();
+        self.index.swept = None;
         Ok(())
     }
 

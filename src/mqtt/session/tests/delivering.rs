@@ -9,8 +9,8 @@ use crate::{
         packet::{Packet, ProtocolVersion, ReasonCode},
         session::State,
     },
-    router::Router,
-    storage::Memory,
+    router::{Queue, Router, Spilled},
+    storage::{Memory, Presence, SessionId, SessionRecord, StoredSession},
     telemetry::Metrics,
 };
 
@@ -200,4 +200,53 @@ fn unacknowledged_bytes_are_bounded() {
     assert!(metrics.queued_bytes.get() < 3 * 1024 * 1024);
     drop(f);
     assert_eq!(metrics.queued_bytes.get(), 0);
+}
+
+/// What a process that has ended may have sent comes from storage under its identifier and with DUP; what it cannot have
+/// sent, without.
+#[test]
+fn what_was_sent_before_a_crash_is_sent_again() {
+    let metrics = Arc::new(Metrics::default());
+    let router = Router::new(config(), Arc::new(Memory::default()), metrics.clone());
+    let queue = router.restore(SessionId(1), "c".into());
+    let first = Queue::first_place() + 5;
+    let stored = StoredSession {
+        record: SessionRecord {
+            id: SessionId(1),
+            client_id: "c".into(),
+            expiry_interval: 100,
+            presence: Presence::Connected { receive_maximum: 2 },
+            will: None,
+        },
+        subscriptions: Vec::new(),
+        queue: Vec::new(),
+        unread: Some(Spilled {
+            first,
+            last: first + 2,
+            messages: 3,
+            bytes: 300,
+            queued_at: tokio::time::Instant::now().into_std(),
+        }),
+        released: Vec::new(),
+        received: Vec::new(),
+    };
+    let state = State::restore(queue, metrics, stored);
+    let mut f = start(state, connect(ProtocolVersion::V5));
+    f.next_place = first;
+    // A PUBREC that has crossed the crash is not answered: the client would take what comes again for a new message.
+    f.receive(Packet::PubRec(ack(6, ReasonCode::Success)))
+        .expect("allowed");
+    assert!(f.sent().is_none());
+    let sent: Vec<_> = (0..3)
+        .map(|_| {
+            f.deliver(delivery(QoS::ExactlyOnce));
+            f.expect_publish()
+        })
+        .collect();
+    assert_eq!(sent, [(6, true), (7, true), (8, false)]);
+    // Everything that may have been sent has been sent again.
+    f.receive(Packet::PubRec(ack(9, ReasonCode::Success)))
+        .expect("allowed");
+    let unknown = ReasonCode::PacketIdentifierNotFound;
+    assert!(matches!(f.sent(), Some(Packet::PubRel(it)) if it.reason_code == unknown));
 }

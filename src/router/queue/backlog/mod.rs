@@ -221,11 +221,6 @@ impl Backlog {
         }
         let place = self.next_place;
         self.next_place += 1;
-        let lane = if is_best_effort {
-            &mut self.best_effort
-        } else {
-            &mut self.reliable
-        };
         let gate = (qos == QoS::ExactlyOnce).then(|| gate.clone());
         // Of QoS 0, only what waits for a client that is away is kept.
         let is_kept = keeping != Keeping::Nothing;
@@ -236,7 +231,16 @@ impl Backlog {
             gate,
             is_told,
         };
-        lane.push_reserved(entry, size, metrics);
+        self.lane(qos).push_reserved(entry, size, metrics);
+        Pushed::Queued {
+            place,
+            is_told,
+            wake: self.wakes(is_best_effort),
+        }
+    }
+
+    /// Whether the consumer wants to know of what has come; it is told once.
+    fn wakes(&mut self, is_best_effort: bool) -> bool {
         let wake = match self.wanted {
             Wanted::Nothing => false,
             Wanted::BestEffort => is_best_effort,
@@ -245,11 +249,7 @@ impl Backlog {
         if wake {
             self.wanted = Wanted::Nothing;
         }
-        Pushed::Queued {
-            place,
-            is_told,
-            wake,
-        }
+        wake
     }
 
     /// Decides who gives way: what is not worth sending any more, then QoS 0, then as configured.
