@@ -153,8 +153,8 @@ fn fill(store: &Path, layout: Layout, messages: u64) -> Outcome {
             Layout::Many => (number % sessions + 1, message(number)),
             Layout::Shared => {
                 let is_next = number.is_multiple_of(sessions);
-                let message = shared.take().filter(|_| !is_next);
-                let message = message.unwrap_or_else(|| message(number));
+                let before = shared.take().filter(|_| !is_next);
+                let message = before.unwrap_or_else(|| message(number));
                 shared = Some(message.clone());
                 (number % sessions + 1, message)
             }

@@ -428,6 +428,9 @@ fn spacious(when_full: WhenFull, limit: usize) -> (Router, Arc<Metrics>, Memory,
 
 const MAX_AGE: Duration = Duration::from_secs(60);
 
+/// No queue of these tests has more pages.
+const PAGES: usize = 200;
+
 fn publish_numbers(router: &Router, numbers: std::ops::Range<usize>, now: Instant) {
     for number in numbers {
         let message = message("t/1", &number.to_string(), QOS1);
@@ -450,11 +453,9 @@ fn numbers(queue: &Queue, now: Instant) -> Vec<usize> {
         let text = String::from_utf8_lossy(&queued.message.payload).into_owned();
         text.parse().expect("a number")
     };
-    // Where it goes on in storage, it is read when asked for, and its owner is woken once it is there: more than once
-    // where nothing of a page is worth sending.
-    std::iter::from_fn(|| (0..50).find_map(|_| queue.pop(true, now)))
-        .map(number)
-        .collect()
+    // Where it goes on in storage, a page is read when asked for, and its owner is woken once it is there.
+    let next = || (0..PAGES).find_map(|_| queue.pop(true, now));
+    std::iter::from_fn(next).map(number).collect()
 }
 
 /// Storage and gauges hold what the queue holds.

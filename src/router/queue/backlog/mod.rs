@@ -6,6 +6,7 @@
 //! themselves before a message that stands before them, so that a topic's last message arrives last.
 
 mod retained;
+mod room;
 mod spilled;
 
 use std::{collections::VecDeque, sync::Arc};
@@ -204,23 +205,26 @@ impl Backlog {
         if may_spill && self.spills(config.max_queued_bytes, metrics) {
             return self.spill(size, delivery.queued_at, metrics);
         }
-        while !reserve(size, is_best_effort, config.max_queued_bytes, metrics) {
-            let gone = if is_best_effort {
-                None
+        if !self.reserve(
+            size,
+            is_best_effort,
+            config.max_queued_bytes,
+            metrics,
+            evicted,
+        ) {
+            return if may_spill {
+                self.spill(size, delivery.queued_at, metrics)
             } else {
-                self.best_effort.pop_front(metrics)
+                dropped(DropReason::Quota)
             };
-            let Some(gone) = gone else {
-                if may_spill {
-                    return self.spill(size, delivery.queued_at, metrics);
-                }
-                return dropped(DropReason::Quota);
-            };
-            evict(&gone, evicted);
-            metrics.dropped(DropReason::Quota);
         }
         let place = self.next_place;
         self.next_place += 1;
+        let lane = if is_best_effort {
+            &mut self.best_effort
+        } else {
+            &mut self.reliable
+        };
         let gate = (qos == QoS::ExactlyOnce).then(|| gate.clone());
         // Of QoS 0, only what waits for a client that is away is kept.
         let is_kept = keeping != Keeping::Nothing;
@@ -231,94 +235,12 @@ impl Backlog {
             gate,
             is_told,
         };
-        self.lane(qos).push_reserved(entry, size, metrics);
+        lane.push_reserved(entry, size, metrics);
+        let wake = self.wants(is_best_effort);
         Pushed::Queued {
             place,
             is_told,
-            wake: self.wakes(is_best_effort),
-        }
-    }
-
-    /// Whether the consumer wants to know of what has come; it is told once.
-    fn wakes(&mut self, is_best_effort: bool) -> bool {
-        let wake = match self.wanted {
-            Wanted::Nothing => false,
-            Wanted::BestEffort => is_best_effort,
-            Wanted::Anything => true,
-        };
-        if wake {
-            self.wanted = Wanted::Nothing;
-        }
-        wake
-    }
-
-    /// Decides who gives way: what is not worth sending any more, then QoS 0, then as configured.
-    fn make_room(
-        &mut self,
-        qos: QoS,
-        size: usize,
-        fresh: Freshness,
-        limits: &QueueConfig,
-        metrics: &Metrics,
-        evicted: &mut Evicted,
-    ) -> bool {
-        if self.has_room(qos, size, limits) {
-            return true;
-        }
-        self.drop_lapsed(fresh, metrics, evicted);
-        let fits_beside_reliable = self.reliable.len() < self.max_messages(qos, limits)
-            && self.reliable.bytes() + size <= limits.max_bytes;
-        let is_best_effort = qos == QoS::AtMostOnce;
-        let drops_oldest = limits.when_full == WhenFull::DropOldest && size <= limits.max_bytes;
-        let qos0_gives_way = if is_best_effort {
-            drops_oldest && fits_beside_reliable
-        } else {
-            drops_oldest || fits_beside_reliable
-        };
-        while qos0_gives_way && !self.has_room(qos, size, limits) {
-            let gone = if drops_oldest {
-                self.best_effort.pop_front(metrics)
-            } else {
-                self.best_effort.pop_back(metrics)
-            };
-            let Some(gone) = gone else {
-                break;
-            };
-            evict(&gone, evicted);
-            metrics.dropped(DropReason::QueueFull);
-        }
-        while drops_oldest && !is_best_effort && !self.has_room(qos, size, limits) {
-            if self.is_spill_older() {
-                self.skip_spilled(metrics);
-            } else if let Some(oldest) = self.reliable.pop_front(metrics) {
-                evict(&oldest, evicted);
-            } else {
-                break;
-            }
-            metrics.dropped(DropReason::QueueFull);
-        }
-        self.has_room(qos, size, limits)
-    }
-
-    /// Drops what is not worth sending any more and comes first: what waits longest is looked at on each way in.
-    fn drop_lapsed(&mut self, fresh: Freshness, metrics: &Metrics, evicted: &mut Evicted) {
-        for lane in [&mut self.best_effort, &mut self.reliable] {
-            while let Some(reason) = lane.front().and_then(|it| fresh.lapse(&it.delivery))
-                && let Some(entry) = lane.pop_front(metrics)
-            {
-                metrics.dropped(reason);
-                evict(&entry, evicted);
-            }
-        }
-    }
-
-    /// Drops everything in memory that is not worth sending any more.
-    pub(super) fn sweep(&mut self, fresh: Freshness, metrics: &Metrics, evicted: &mut Evicted) {
-        for lane in [&mut self.best_effort, &mut self.reliable] {
-            for (entry, reason) in lane.take_lapsed(fresh, metrics) {
-                metrics.dropped(reason);
-                evict(&entry, evicted);
-            }
+            wake,
         }
     }
 
