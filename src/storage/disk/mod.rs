@@ -29,6 +29,7 @@ mod scan;
 mod stage;
 #[cfg(test)]
 mod tests;
+mod waiting;
 mod writer;
 
 use std::{
@@ -42,7 +43,10 @@ use std::{
 
 use parking_lot::{Condvar, Mutex};
 
-use self::{engine::Engine, reader::Reader, reclaim::Reclaim, stage::Index, writer::Writer};
+use self::{
+    engine::Engine, reader::Reader, reclaim::Reclaim, stage::Index, waiting::Waiting,
+    writer::Writer,
+};
 use super::{
     Answer, Change, Copied, CopyError, FillError, Form, Imported, Receipt, SessionId, Snapshot,
     Storage, StorageError,
@@ -70,7 +74,7 @@ pub struct Disk {
 /// What came to be kept together.
 struct Transaction {
     changes: Vec<Change>,
-    receipt: Option<Receipt>,
+    receipt: Option<Waiting>,
     /// What is to be read once that is done.
     page: Option<Page>,
     refused: Option<Refused>,
@@ -225,7 +229,7 @@ impl Storage for Disk {
     }
 
     fn commit(&self, changes: Vec<Change>, receipt: Option<Receipt>) {
-        self.submit(Transaction::new(changes, receipt));
+        self.submit(Transaction::new(changes, receipt.map(Waiting::new)));
     }
 
     fn read(&self, id: SessionId, from: u64, most: usize, answer: Answer) {
@@ -294,9 +298,9 @@ impl Disk {
         self.refuse(refused, "more messages wait for the disk than may");
     }
 
-    fn refuse(&self, receipt: Option<Receipt>, text: &'static str) {
-        if let Some(receipt) = receipt {
-            receipt(Err(self.refused(text)));
+    fn refuse(&self, receipt: Option<Waiting>, text: &'static str) {
+        if receipt.is_some() {
+            waiting::tell(receipt, &Err(self.refused(text)));
         }
     }
 }
@@ -310,7 +314,7 @@ impl Drop for Disk {
 impl Pending {
     /// Leaves of a transaction what occupies next to nothing: retained messages wait by topic, and messages that somebody
     /// waits for are refused, whose receipt is returned then. What nobody waits for is in a queue already.
-    fn reduce(&mut self, transaction: &mut Transaction) -> Option<Receipt> {
+    fn reduce(&mut self, transaction: &mut Transaction) -> Option<Waiting> {
         let is_message = |it: &Change| matches!(it, Change::MessageQueued(..));
         let is_awaited = transaction.receipt.is_some();
         let is_refused = is_awaited && transaction.changes.iter().any(is_message);
@@ -368,7 +372,7 @@ impl Pending {
 }
 
 impl Transaction {
-    const fn new(changes: Vec<Change>, receipt: Option<Receipt>) -> Self {
+    const fn new(changes: Vec<Change>, receipt: Option<Waiting>) -> Self {
         Self {
             changes,
             receipt,
@@ -376,6 +380,10 @@ impl Transaction {
             refused: None,
         }
     }
+}
+
+fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
 }
 
 impl Shared {
@@ -398,7 +406,7 @@ impl Shared {
         }
         if pending.awaited > 0 {
             pending.enough = enough;
-            let end = Instant::now() + at_most;
+            let end = now() + at_most;
             while pending.awaited < enough
                 && !pending.is_closed
                 && !self.has_come.wait_until(&mut pending, end).timed_out()

@@ -17,9 +17,10 @@ use super::{
     reader::Reader,
     reclaim::Reclaim,
     stage::{Index, Stage},
+    waiting::{self, Waiting},
 };
 use crate::{
-    storage::{Change, Receipt, StorageError},
+    storage::{Change, StorageError},
     telemetry::Metrics,
 };
 
@@ -71,7 +72,7 @@ pub(super) struct Writer {
 pub(super) struct Failure {
     error: StorageError,
     deferred: Deferred,
-    waiting: Vec<Receipt>,
+    waiting: Vec<Waiting>,
     pages: Vec<Page>,
     next_try: Instant,
 }
@@ -133,14 +134,14 @@ impl Writer {
                 if awaited > 0 {
                     (self.awaited, self.took) = (awaited, took);
                 }
+                let mut told = Vec::with_capacity(awaited);
                 for transaction in group {
-                    if let Some(receipt) = transaction.receipt {
-                        receipt(Ok(()));
-                    }
+                    told.extend(transaction.receipt);
                     if let (Some(page), Some(engine)) = (transaction.page, &self.engine) {
                         self.reader.read(engine.clone(), page);
                     }
                 }
+                waiting::tell(told, &Ok(()));
             }
             Err(error) => self.fail(error, group),
         }
@@ -263,7 +264,7 @@ impl Writer {
             }
             match receipt {
                 Some(receipt) if is_refused || failure.waiting.len() >= MAX_WAITING => {
-                    receipt(Err(failure.error.clone()));
+                    waiting::tell([receipt], &Err(failure.error.clone()));
                 }
                 receipt => failure.waiting.extend(receipt),
             }
@@ -289,9 +290,7 @@ impl Writer {
                 (self.health)(true);
                 tracing::info!(code = "storage.recovered", "storage works again");
                 if let Some(failure) = self.failure.take() {
-                    for receipt in failure.waiting {
-                        receipt(Ok(()));
-                    }
+                    waiting::tell(failure.waiting, &Ok(()));
                     for page in failure.pages {
                         self.reader.read(engine.clone(), page);
                     }
@@ -327,9 +326,7 @@ impl Writer {
 impl Failure {
     /// The store is closed before it works again: everybody who waits is told.
     fn abandon(self) {
-        for receipt in self.waiting {
-            receipt(Err(self.error.clone()));
-        }
+        waiting::tell(self.waiting, &Err(self.error.clone()));
         for page in self.pages {
             (page.answer)(Err(self.error.clone()));
         }

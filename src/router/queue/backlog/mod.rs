@@ -202,16 +202,10 @@ impl Backlog {
             };
         }
         let may_spill = keeping == Keeping::BeyondMemory && can_spill(&delivery);
-        if may_spill && self.spills(config.max_queued_bytes, metrics) {
-            return self.spill(size, delivery.queued_at, metrics);
-        }
-        if !self.reserve(
-            size,
-            is_best_effort,
-            config.max_queued_bytes,
-            metrics,
-            evicted,
-        ) {
+        let limit = config.max_queued_bytes;
+        let is_held = !(may_spill && self.spills(limit, metrics))
+            && self.reserve(size, is_best_effort, limit, metrics, evicted);
+        if !is_held {
             return if may_spill {
                 self.spill(size, delivery.queued_at, metrics)
             } else {
