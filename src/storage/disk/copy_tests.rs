@@ -79,7 +79,7 @@ fn what_counts_as_empty() {
     std::fs::create_dir(&foreign).unwrap();
     std::fs::write(foreign.join("x"), "x").unwrap();
     let refused = Disk::import(&mut text.as_bytes(), &foreign).unwrap_err();
-    assert!(matches!(refused, FillError::NotEmpty(_)), "{refused}");
+    assert!(refused.to_string().contains("b/x"), "{refused}");
     assert!(foreign.join("x").exists());
 }
 

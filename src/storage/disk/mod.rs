@@ -281,11 +281,11 @@ impl Disk {
             pending.reduce(&mut transaction)
         } else {
             pending.bytes += bytes;
+            for change in &transaction.changes {
+                pending.overtake(change);
+            }
             None
         };
-        for change in &transaction.changes {
-            pending.overtake(change);
-        }
         let is_awaited = transaction.receipt.is_some();
         pending.awaited += usize::from(is_awaited);
         let is_first = pending.transactions.is_empty();
@@ -321,6 +321,7 @@ impl Pending {
         let mut refused = Refused::default();
         let mut left = Vec::new();
         for change in transaction.changes.drain(..) {
+            self.overtake(&change);
             match change {
                 Change::RetainedSet(message) => {
                     let topic = message.topic.clone();

@@ -85,11 +85,16 @@ fn rows(
         let Ok(place) = place.try_into().map(u64::from_be_bytes) else {
             return true;
         };
+        let entry = record::decode_entry(key, value);
+        // A place without a message is nothing to come back for.
+        if entry == Ok(Entry::Released) {
+            return true;
+        }
         if rows.len() >= most || bytes >= MAX_BYTES {
             next = Some(place);
             return false;
         }
-        let row = match record::decode_entry(key, value) {
+        let row = match entry {
             Ok(Entry::Elsewhere(number, options)) => Ok((Body::Elsewhere(number), options)),
             Ok(Entry::Here(message, options)) => message
                 .message(moment)

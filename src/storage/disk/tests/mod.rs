@@ -98,8 +98,9 @@ pub(super) fn contents(storage: &dyn Storage) -> (Vec<(String, Vec<u8>)>, Vec<St
     for session in &mut sessions {
         if let Some(unread) = session.unread.take() {
             let read = read_all(storage, session.record.id, unread.first);
-            // What is shared was read at start.
-            let read = read.into_iter().filter(|(_, it)| it.share.is_none());
+            // What is shared, or of QoS 0, was read at start.
+            let is_left = |it: &Delivery| it.share.is_none() && it.qos > QoS::AtMostOnce;
+            let read = read.into_iter().filter(|(_, it)| is_left(it));
             let read: Vec<_> = read.collect();
             assert_eq!(read.len(), unread.messages, "all of them are counted");
             let bytes: usize = read.iter().map(|(_, it)| it.message.footprint()).sum();
@@ -110,16 +111,18 @@ pub(super) fn contents(storage: &dyn Storage) -> (Vec<(String, Vec<u8>)>, Vec<St
             session.queue.extend(read);
             session.queue.sort_unstable_by_key(|(place, _)| *place);
         }
-        for (_, delivery) in &mut session.queue {
-            // Kept by the wall clock, in milliseconds.
-            let error = (*BEGUN - delivery.queued_at).abs_diff(WAITED);
-            assert!(error < Duration::from_millis(500), "{error:?}");
-            delivery.queued_at = *BEGUN;
-        }
+        session.queue.iter_mut().for_each(|(_, it)| round(it));
         let subscriptions = &mut session.subscriptions;
         subscriptions.sort_unstable_by_key(|(filter, _)| filter.to_string());
     }
     (retained, sessions)
+}
+
+/// When it came is kept by the wall clock, in milliseconds.
+fn round(delivery: &mut Delivery) {
+    let error = (*BEGUN - delivery.queued_at).abs_diff(WAITED);
+    assert!(error < Duration::from_millis(500), "{error:?}");
+    delivery.queued_at = *BEGUN;
 }
 
 /// What lies in a queue from a place on, a few deliveries at a time.

@@ -339,7 +339,8 @@ impl World {
                 client.places.push(place);
             }
             let mut delivery = delivery(&sent);
-            delivery.share = (kind & 4 != 0).then(|| filter(7));
+            let share = || TopicFilter::parse("$share/g/f").expect("valid");
+            delivery.share = (kind & 4 != 0).then(share);
             changes.push(Change::MessageQueued(SessionId(id), place, delivery));
         }
     }
@@ -358,7 +359,9 @@ impl World {
             let (told, answer) = std::sync::mpsc::channel();
             let take = move |read| told.send(read).expect("somebody waits");
             storage.read(SessionId(id), from, most, Box::new(take));
-            answer.recv().unwrap().unwrap()
+            let mut part = answer.recv().unwrap().unwrap();
+            part.deliveries.iter_mut().for_each(|(_, it)| round(it));
+            part
         };
         assert_eq!(page(&self.disk), page(&self.model));
     }
