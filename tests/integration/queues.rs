@@ -8,7 +8,7 @@ use gatemq::{
     telemetry::DropReason,
 };
 
-use crate::support::{Broker, Client, Stream, connect, until};
+use crate::support::{Broker, Client, Stream, connect, is_on_disk, until};
 
 const LIMIT: usize = 5;
 
@@ -167,7 +167,12 @@ async fn all_queues_together() {
         assert!(queued <= 1 << 20, "{queued}");
     }
     let quota = &broker.app().metrics().messages_dropped[DropReason::Quota as usize];
-    assert!(quota.get() >= 24, "{}", quota.get());
+    if is_on_disk() {
+        // What memory has no room for waits there.
+        assert_eq!(quota.get(), 0);
+    } else {
+        assert!(quota.get() >= 24, "{}", quota.get());
+    }
     let mut client = broker.connect(persistent("c")).await;
     for _ in 0..MESSAGES - quota.get() as usize {
         client.expect_message("t", &payload).await;

@@ -82,6 +82,11 @@ pub async fn each_version<F: Future<Output = ()>>(test: impl Fn(Broker, Protocol
     }
 }
 
+/// Whether brokers of these tests keep what they have to keep on a disk, as they do for people.
+pub fn is_on_disk() -> bool {
+    std::env::var_os("TEST_ON_DISK").is_some()
+}
+
 impl Broker {
     /// A broker with default limits.
     pub fn start() -> Self {
@@ -250,7 +255,7 @@ pub fn config(folder: &Path, toml: &str) -> Config {
     let overrides = Overrides {
         port: None,
         // `tests/run durability` runs all of them on the disk.
-        ephemeral: std::env::var_os("TEST_ON_DISK").is_none(),
+        ephemeral: !is_on_disk(),
         verbose: 0,
     };
     match Config::load(Some(&file), std::iter::empty(), &overrides) {
