@@ -14,6 +14,7 @@ use super::{
 };
 use crate::{
     message::{QoS, TopicFilter},
+    router::SubscriptionOptions,
     storage::StorageError,
 };
 
@@ -44,7 +45,16 @@ pub(crate) enum Awaited {
 }
 
 /// One filter of a SUBSCRIBE, and what has become of it.
-pub(crate) type Line = Result<(TopicFilter, QoS), SubscribeRefusal>;
+pub(crate) type Line = Result<Taken, SubscribeRefusal>;
+
+/// A filter that was subscribed to.
+#[derive(Debug)]
+pub(crate) struct Taken {
+    pub(crate) filter: TopicFilter,
+    pub(crate) qos: QoS,
+    /// How it had been before.
+    pub(crate) before: Option<SubscriptionOptions>,
+}
 
 /// Why a connection is asked to end.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

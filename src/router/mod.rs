@@ -226,7 +226,7 @@ impl Router {
         filter: TopicFilter,
         options: SubscriptionOptions,
     ) {
-        if queue.remember(&filter, options, usize::MAX) == Ok(true) {
+        if queue.remember(&filter, options, usize::MAX) == Ok(None) {
             self.count_subscription(&filter, 1);
         }
         let mut subscriptions = self.core.subscriptions.write();
@@ -236,7 +236,7 @@ impl Router {
     /// Adds or changes a subscription; its retained messages join the queue (MQTT 5, 3.8.4).
     ///
     /// They come as the client takes them, in the place of the queue where it subscribed, and do not count against the
-    /// queue's bounds.
+    /// queue's bounds. How the session had subscribed to this filter before, if it had.
     ///
     /// # Errors
     /// The session has its limit of subscriptions.
@@ -246,18 +246,18 @@ impl Router {
         filter: TopicFilter,
         options: SubscriptionOptions,
         now: Instant,
-    ) -> Result<(), TooManySubscriptions> {
+    ) -> Result<Option<SubscriptionOptions>, TooManySubscriptions> {
         let environment = &self.core.environment;
         let limit = environment.config.load().max_subscriptions_per_session;
-        let is_new = queue.remember(&filter, options, limit)?;
-        if is_new {
+        let before = queue.remember(&filter, options, limit)?;
+        if before.is_none() {
             self.count_subscription(&filter, 1);
         }
         let wants_retained = match options.retain_handling {
             // None for shared subscriptions (MQTT 5, 4.8.2).
             _ if filter.share_name().is_some() => false,
             RetainHandling::Send => true,
-            RetainHandling::SendIfNew => is_new,
+            RetainHandling::SendIfNew => before.is_none(),
             RetainHandling::DoNotSend => false,
         };
         let mut changes = Vec::new();
@@ -274,7 +274,23 @@ impl Router {
             changes.push(Change::Subscribed(queue.id(), filter, options));
         }
         self.core.commit(changes, None);
-        Ok(())
+        Ok(before)
+    }
+
+    /// Takes back a subscription that could not be kept: what was there before holds again, and is what storage has.
+    pub fn revoke(
+        &self,
+        queue: &Arc<Queue>,
+        filter: &TopicFilter,
+        before: Option<SubscriptionOptions>,
+    ) {
+        let Some(options) = before else {
+            self.unsubscribe(queue, filter);
+            return;
+        };
+        self.restore_subscription(queue, filter.clone(), options);
+        let change = Change::Subscribed(queue.id(), filter.clone(), options);
+        self.core.commit(vec![change], None);
     }
 
     /// In this order, and with no message being retained meanwhile: whatever is published from now on stands behind

@@ -7,7 +7,7 @@ use crate::{
     auth::Denied,
     message::{Message, TopicFilter},
     mqtt::{
-        mailbox::{Awaited, Commit, Line, Mailbox},
+        mailbox::{Awaited, Commit, Line, Mailbox, Taken},
         packet::{PacketId, Subscription},
         session::{Confirmation, Outcome, SubscribeRefusal},
         transport::Transport,
@@ -26,10 +26,15 @@ impl<T: Transport> Client<'_, T> {
         let subscribe = |line: Result<Subscription, _>| {
             let line = line.map_err(SubscribeRefusal::Denied)?;
             let filter = line.topic_filter.clone();
-            router
+            let qos = line.options.qos;
+            let before = router
                 .subscribe(self.session.queue(), line.topic_filter, line.options, now)
                 .map_err(SubscribeRefusal::TooMany)?;
-            Ok((filter, line.options.qos))
+            Ok(Taken {
+                filter,
+                qos,
+                before,
+            })
         };
         let lines: Vec<Line> = lines.into_iter().map(subscribe).collect();
         if self.session.is_kept() && lines.iter().any(Result::is_ok) {
@@ -41,7 +46,7 @@ impl<T: Transport> Client<'_, T> {
     }
 
     pub(super) fn subscribed(&mut self, packet_id: PacketId, lines: Vec<Line>) {
-        let qos = |line: Line| line.map(|(_, qos)| qos);
+        let qos = |line: Line| line.map(|taken| taken.qos);
         let lines: Vec<_> = lines.into_iter().map(qos).collect();
         self.session.subscribed(packet_id, &lines);
     }
@@ -126,10 +131,13 @@ impl<T: Transport> Client<'_, T> {
             Awaited::Subscribe(packet_id, mut lines) => {
                 self.subscribing -= 1;
                 for line in &mut lines {
-                    if let Ok((filter, _)) = line
+                    if let Ok(taken) = line
                         && !is_kept
                     {
-                        self.broker.router.unsubscribe(self.session.queue(), filter);
+                        let queue = self.session.queue();
+                        self.broker
+                            .router
+                            .revoke(queue, &taken.filter, taken.before);
                         *line = Err(SubscribeRefusal::NotKept);
                     }
                 }

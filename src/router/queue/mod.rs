@@ -394,23 +394,21 @@ impl Queue {
         Ok(())
     }
 
-    /// Takes a subscription down; whether there was none by this filter.
+    /// Takes a subscription down; what there was by this filter before.
     pub(super) fn remember(
         &self,
         filter: &TopicFilter,
         options: SubscriptionOptions,
         limit: usize,
-    ) -> Result<bool, TooManySubscriptions> {
+    ) -> Result<Option<SubscriptionOptions>, TooManySubscriptions> {
         let mut subscriptions = self.subscriptions.lock();
         if let Some(known) = subscriptions.get_mut(filter) {
-            *known = options;
-            return Ok(false);
+            return Ok(Some(std::mem::replace(known, options)));
         }
         if subscriptions.len() >= limit {
             return Err(TooManySubscriptions { limit });
         }
-        subscriptions.insert(filter.clone(), options);
-        Ok(true)
+        Ok(subscriptions.insert(filter.clone(), options))
     }
 
     /// Forgets a subscription, and the retained messages it is still owed; `false` where there was none.

@@ -306,6 +306,31 @@ fn subscribing_again_replaces() {
 }
 
 /// [MQTT-3.10.4-2] and the answer of UNSUBACK.
+/// What storage cannot keep is as if it had never been asked for; what it keeps already stays.
+#[test]
+fn a_revoked_subscription_is_what_it_was_before() {
+    let f = fixture();
+    let queue = f.parked("c", "a");
+    let subscribe = |qos| {
+        let subscribed = f.router.subscribe(&queue, filter("a"), options(qos), f.now);
+        subscribed.expect("below the limit")
+    };
+    f.router.unsubscribe(&queue, &filter("a"));
+    assert_eq!(subscribe(QoS::ExactlyOnce), None);
+    f.router.revoke(&queue, &filter("a"), None);
+    f.publish(message("a", "nobody's", QoS::AtLeastOnce));
+    assert_eq!(subscribe(QoS::AtLeastOnce), None);
+    let before = subscribe(QoS::ExactlyOnce);
+    assert_eq!(before, Some(options(QoS::AtLeastOnce)));
+    f.notes.changes.lock().clear();
+    f.router.revoke(&queue, &filter("a"), before);
+    assert_eq!(*f.notes.changes.lock(), ["subscribed c a"]);
+    f.publish(message("a", "once more", QoS::ExactlyOnce));
+    let found = f.pop(&queue).expect("it is still subscribed to");
+    assert_eq!(found.qos, QoS::AtLeastOnce);
+    assert_eq!(f.pop(&queue), None);
+}
+
 #[test]
 fn unsubscribing_ends_it() {
     let f = fixture();
