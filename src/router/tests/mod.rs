@@ -1,12 +1,13 @@
 //! The rules of routing, each through the seam that the rest of the broker uses.
 
+mod crowd;
 mod gate;
+mod kept;
 mod retained;
 mod shared;
 
 use std::{
     sync::atomic::{AtomicUsize, Ordering},
-    thread,
     time::Duration,
 };
 
@@ -305,7 +306,6 @@ fn subscribing_again_replaces() {
     assert_eq!(queue.subscriptions().len(), 3);
 }
 
-/// [MQTT-3.10.4-2] and the answer of UNSUBACK.
 /// What storage cannot keep is as if it had never been asked for; what it keeps already stays.
 #[test]
 fn a_revoked_subscription_is_what_it_was_before() {
@@ -331,6 +331,7 @@ fn a_revoked_subscription_is_what_it_was_before() {
     assert_eq!(f.pop(&queue), None);
 }
 
+/// [MQTT-3.10.4-2] and the answer of UNSUBACK.
 #[test]
 fn unsubscribing_ends_it() {
     let f = fixture();
@@ -359,65 +360,6 @@ fn subscriptions_are_limited() {
     f.subscribe(&queue, "t/0", options(QOS1));
 }
 
-/// A receipt only where somebody waits for it and something is kept.
-#[test]
-fn receipts() {
-    let f = fixture();
-    let connected = f.connect("c");
-    f.subscribe(&connected, "live", options(QOS2));
-    f.parked("p", "kept");
-    f.told();
-    let pending = |message| f.publish(message).receipt_pending;
-    assert!(
-        !pending(message("live", "x", QOS1)),
-        "owed to nobody offline"
-    );
-    assert!(pending(message("kept", "x", QOS1)));
-    assert!(!pending(message("kept", "x", QOS0)));
-    assert_eq!(f.dropped(DropReason::QoS0), 1);
-    assert!(f.retain("r", "x", QOS1).receipt_pending);
-    assert!(!f.retain("r", "x", QOS0).receipt_pending);
-    assert!(f.retain("r", "", QOS2).receipt_pending);
-    assert!(!f.retain("r", "", QOS2).receipt_pending, "nothing to clear");
-    assert_eq!(f.told(), ["queued p kept", "set r", "set r", "cleared r"]);
-    assert_eq!(f.notes.receipts.load(Ordering::Relaxed), 3);
-}
-
-/// All that one publish changes goes to storage in one call.
-#[test]
-fn a_publish_is_one_commit() {
-    let f = fixture();
-    f.parked("p", "a");
-    f.parked("q", "+");
-    let before = f.notes.commits.load(Ordering::Relaxed);
-    f.retain("a", "x", QOS1);
-    assert_eq!(f.notes.commits.load(Ordering::Relaxed), before + 1);
-}
-
-/// Subscriptions of kept sessions are reported, those of others are not; ending a session says it all at once.
-#[test]
-fn subscriptions_are_reported_for_kept_sessions() {
-    let f = fixture();
-    let brief = f.connect("brief");
-    f.subscribe(&brief, "a", options(QOS0));
-    let kept = f.kept("kept");
-    f.subscribe(&kept, "a", options(QOS0));
-    f.subscribe(&kept, "b", options(QOS0));
-    f.router.unsubscribe(&kept, &filter("b"));
-    f.router.remove(&kept, f.now);
-    assert_eq!(
-        f.told(),
-        [
-            "subscribed kept a",
-            "subscribed kept b",
-            "unsubscribed kept b"
-        ]
-    );
-    brief.park(f.now);
-    f.subscribe(&brief, "b", options(QOS0));
-    assert!(f.told().is_empty());
-}
-
 /// The same client identifier again begins with nothing.
 #[test]
 fn registering_again_is_clean() {
@@ -436,102 +378,4 @@ fn registering_again_is_clean() {
         (f.metrics.subscriptions.get(), f.metrics.queued_bytes.get()),
         (1, 0)
     );
-}
-
-/// What storage kept is routed to again.
-#[test]
-fn a_restored_session_goes_on() {
-    let f = fixture();
-    let queue = f.kept("c");
-    f.router
-        .restore_subscription(&queue, filter("a"), options(QOS1));
-    let delivery = |payload| Delivery {
-        message: Arc::new(message("a", payload, QOS1)),
-        qos: QOS1,
-        retain: false,
-        queued_at: tokio::time::Instant::now().into_std(),
-        subscription_identifiers: SmallVec::new(),
-        share: None,
-    };
-    let queued = |place, payload| Queued {
-        place,
-        delivery: delivery(payload),
-    };
-    queue.restore(vec![queued(5, "1"), queued(9, "2")], None, 0);
-    assert!(f.told().is_empty());
-    assert!(f.publish(message("a", "3", QOS1)).receipt_pending);
-    queue.connected(10);
-    assert_eq!(f.payloads(&queue), ["1", "2", "3"]);
-    f.router
-        .restore_retained(vec![Arc::new(message("r", "x", QOS1))]);
-    f.subscribe(&queue, "r", options(QOS1));
-    assert_eq!(f.payloads(&queue), ["x"]);
-}
-
-/// Threads publish, subscribe and end sessions at once: afterwards every gauge is as if they had not.
-#[test]
-fn nothing_is_left_after_a_crowd() {
-    let f = fixture();
-    let stays = f.connect("stays");
-    f.subscribe(&stays, "order/#", options(QOS1));
-    thread::scope(|scope| {
-        for worker in 0..3 {
-            let f = &f;
-            scope.spawn(move || crowd(f, worker));
-        }
-        for publisher in 0..2 {
-            let f = &f;
-            scope.spawn(move || {
-                for number in 0..400 {
-                    let topic = format!("t/{}", number % 7);
-                    f.publish(message(&topic, "x", QOS1));
-                    f.retain(&topic, if number % 3 == 0 { "" } else { "x" }, QOS0);
-                    if number < 5 {
-                        let topic = format!("order/{publisher}");
-                        f.publish(message(&topic, &number.to_string(), QOS1));
-                    }
-                }
-                for number in 0..7 {
-                    f.retain(&format!("t/{number}"), "", QOS0);
-                }
-            });
-        }
-    });
-    let mut last = std::collections::HashMap::new();
-    while let Some(delivery) = f.pop(&stays) {
-        let payload = String::from_utf8_lossy(&delivery.message.payload).into_owned();
-        let number: i32 = payload.parse().expect("a number");
-        let before = last.insert(delivery.message.topic.to_string(), number);
-        assert_eq!(before.unwrap_or(-1) + 1, number, "in the publisher's order");
-    }
-    f.router.remove(&stays, f.now);
-    let metrics = &f.metrics;
-    for gauge in [
-        &metrics.subscriptions,
-        &metrics.shared_subscriptions,
-        &metrics.retained_messages,
-        &metrics.retained_bytes,
-        &metrics.queued_messages,
-        &metrics.queued_bytes,
-    ] {
-        assert_eq!(gauge.get(), 0);
-    }
-    assert!(f.router.core.subscriptions.read().is_empty());
-}
-
-fn crowd(f: &Fixture, worker: usize) {
-    for round in 0..100 {
-        let queue = f.connect(&format!("c{worker}"));
-        for text in ["t/+", "t/1", "#", "$share/g/t/+", "$share/g/t/2"] {
-            f.subscribe(&queue, text, options(QOS1));
-        }
-        for _ in 0..round % 5 {
-            f.pop(&queue);
-        }
-        f.router.unsubscribe(&queue, &filter("t/1"));
-        if round % 2 == 0 {
-            queue.park(f.now);
-        }
-        f.router.remove(&queue, f.now + Duration::from_secs(1));
-    }
 }

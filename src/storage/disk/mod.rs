@@ -19,6 +19,7 @@ mod format;
 mod import;
 mod journal;
 mod load;
+mod numbers;
 mod page;
 mod progress;
 mod reader;

@@ -85,23 +85,19 @@ fn rows(
         let Ok(place) = place.try_into().map(u64::from_be_bytes) else {
             return true;
         };
-        let entry = record::decode_entry(key, value);
-        // A place without a message is nothing to come back for.
-        if entry == Ok(Entry::Released) {
-            return true;
-        }
-        if rows.len() >= most || bytes >= MAX_BYTES {
-            next = Some(place);
-            return false;
-        }
-        let row = match entry {
+        let row = match record::decode_entry(key, value) {
+            // A place without a message is nothing to come back for.
+            Ok(Entry::Released) => return true,
             Ok(Entry::Elsewhere(number, options)) => Ok((Body::Elsewhere(number), options)),
             Ok(Entry::Here(message, options)) => message
                 .message(moment)
                 .map(|message| (Body::Here(message), options)),
-            Ok(Entry::Released) => return true,
             Err(corrupt) => Err(corrupt),
         };
+        if rows.len() >= most || bytes >= MAX_BYTES {
+            next = Some(place);
+            return false;
+        }
         match row {
             Ok((body, options)) => {
                 bytes += options.bytes();

@@ -2,11 +2,13 @@
 
 use hashbrown::HashMap;
 
+use super::numbers::Numbers;
+
 /// References by message number.
 #[derive(Debug, Default)]
 pub(super) struct References {
-    /// Numbers that were met, a bit for each, 64 to a word: numbers are given one after the other.
-    met: HashMap<u64, u64>,
+    /// Numbers that were met.
+    met: Numbers,
     /// How often, where more than once.
     more: HashMap<u64, u32>,
     /// Beyond all numbers that were met.
@@ -17,11 +19,7 @@ impl References {
     /// One more place refers to a message.
     pub(super) fn add(&mut self, number: u64) {
         self.end = self.end.max(number.saturating_add(1));
-        let bit = 1 << (number % 64);
-        let word = self.met.entry(number / 64).or_default();
-        if *word & bit == 0 {
-            *word |= bit;
-        } else {
+        if !self.met.insert(number) {
             *self.more.entry(number).or_insert(1) += 1;
         }
     }
@@ -29,16 +27,10 @@ impl References {
     /// Takes in what was counted elsewhere.
     pub(super) fn merge(&mut self, mut other: Self) {
         self.end = self.end.max(other.end);
-        for (at, bits) in other.met {
-            let word = self.met.entry(at).or_default();
-            let mut both = *word & bits;
-            *word |= bits;
-            while both != 0 {
-                let number = at * 64 + u64::from(both.trailing_zeros());
-                both &= both - 1;
-                *self.more.entry(number).or_insert(1) += other.more.remove(&number).unwrap_or(1);
-            }
-        }
+        let more = &mut self.more;
+        self.met.merge(other.met, |number| {
+            *more.entry(number).or_insert(1) += other.more.remove(&number).unwrap_or(1);
+        });
         self.more.extend(other.more);
     }
 

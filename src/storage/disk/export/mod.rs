@@ -2,13 +2,12 @@
 //! `import` reads them. Of a running store as it is at one moment.
 //!
 //! Messages come first, each once but for those that lie in one queue, then the sessions, each followed by what belongs
-//! to it, then what is retained. What
-//! belongs to sessions that are over, or is damaged, is left out; without it the same store gives the same bytes.
+//! to it, then what is retained. What belongs to sessions that are over, or is damaged, is left out; without it the same
+//! store gives the same bytes.
 
 mod lines;
-mod numbers;
 
-pub(super) use self::{lines::VERSION, numbers::Numbers};
+pub(super) use self::lines::VERSION;
 
 use std::io::Write;
 
@@ -16,6 +15,7 @@ use self::lines::{Body, Counts, Line, Message, Session, Subscription};
 use super::{
     engine::{Engine, Table, View},
     load::{self, SHORT_KEY},
+    numbers::Numbers,
     record::{self, Corrupt, Entry, Moment},
     stage::{complain, message_key, session_key},
 };

@@ -17,8 +17,9 @@ use std::{
 use self::fields::{Fields, MAX_NUMBER, Problem, shown_text};
 use super::{
     engine::{Key, Table},
-    export::{MAX_LINE, Numbers, VERSION},
+    export::{MAX_LINE, VERSION},
     fill::Filling,
+    numbers::Numbers,
     record::{self, Entry, Moment, Options},
     stage,
 };
