@@ -8,7 +8,6 @@ use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite},
     time::{Instant, timeout_at},
 };
-use tokio_rustls::server::TlsStream;
 
 use super::{
     Config, Limits,
@@ -19,7 +18,7 @@ use super::{
     http,
     proxy_protocol::{self, Expectation, Header, Parsed},
     tcp::StreamTransport,
-    tls::{Alpn, HandshakePolicy},
+    tls::{Alpn, HandshakePolicy, TlsStream},
     turned_away::TurnedAway,
 };
 use crate::mqtt::{
@@ -154,7 +153,7 @@ impl Visitor {
     async fn arrive_tls<S: Stream>(
         &mut self,
         stream: S,
-    ) -> Result<Arrival<Prefixed<TlsStream<Prefixed<S>>>>, TurnedAway> {
+    ) -> Result<Arrival<Prefixed<TlsStream<S>>>, TurnedAway> {
         let (mut stream, mut first) = self.read_proxy_header(stream).await?;
         let deadline = Instant::now() + self.limits.tls_handshake_timeout;
         match read_first(&mut stream, &mut first, deadline).await? {
@@ -175,10 +174,7 @@ impl Visitor {
             http2: protocols.http || protocols.websocket,
             http1: protocols.http || protocols.websocket,
         };
-        let handshake = self
-            .shared
-            .certificates
-            .accept(Prefixed::new(stream, first.into()), policy);
+        let handshake = self.shared.certificates.accept(stream, first, policy);
         let accepted = timeout_at(deadline, handshake)
             .await
             .map_err(|_| TurnedAway::TlsTimeout)??;

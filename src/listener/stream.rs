@@ -32,16 +32,29 @@ const LINGER: Duration = Duration::from_secs(1);
 const LINGER_BYTES: usize = 4 * 1024 * 1024;
 
 thread_local! {
-    static SCRATCH_BUFFER: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+    static BYTES: Scratch<SCRATCH> = const { Scratch::new() };
 }
 
-/// Lends the buffer of this thread. Inside another loan there is a second one, for that time.
+/// A buffer that all connections of a thread use in turns.
+pub(super) struct Scratch<const BYTES: usize>(Cell<Vec<u8>>);
+
+impl<const BYTES: usize> Scratch<BYTES> {
+    pub(super) const fn new() -> Self {
+        Self(Cell::new(Vec::new()))
+    }
+
+    /// Lends the buffer. Inside another loan there is a second one, for that time.
+    pub(super) fn lend<R>(&self, work: impl FnOnce(&mut [u8]) -> R) -> R {
+        let mut buffer = self.0.take();
+        buffer.resize(BYTES, 0);
+        let result = work(&mut buffer);
+        self.0.set(buffer);
+        result
+    }
+}
+
 fn with_scratch<R>(work: impl FnOnce(&mut [u8]) -> R) -> R {
-    let mut scratch = SCRATCH_BUFFER.take();
-    scratch.resize(SCRATCH, 0);
-    let result = work(&mut scratch);
-    SCRATCH_BUFFER.set(scratch);
-    result
+    BYTES.with(|scratch| scratch.lend(work))
 }
 
 /// Reads once and shows what has come; nothing at the end of the stream.

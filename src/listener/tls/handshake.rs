@@ -3,14 +3,13 @@
 use std::{io, sync::Arc};
 
 use rustls::{
-    HandshakeKind, ServerConnection,
+    CommonState, HandshakeKind,
     pki_types::UnixTime,
     server::{Acceptor, ClientHello, danger::ClientCertVerifier},
 };
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio_rustls::{LazyConfigAcceptor, server::TlsStream};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
-use super::{Certificates, client, refusal::HandshakeError};
+use super::{Certificates, client, refusal::HandshakeError, stream::TlsStream};
 use crate::{listener::ClientCertificates, mqtt::transport::ClientCertificate};
 
 /// What a listener wants of a handshake.
@@ -112,7 +111,8 @@ impl HandshakePolicy {
 }
 
 impl Certificates {
-    /// Shakes hands as the server. The certificates in force when the ClientHello has come are the ones used.
+    /// Shakes hands as the server. `first` is what has already been read of the stream; it may be empty. The certificates
+    /// in force when the ClientHello has come are the ones used.
     ///
     /// The caller sets the deadline, and tells TLS from other protocols beforehand. Where a handshake fails, the peer
     /// has been sent the alert that TLS prescribes before this returns.
@@ -121,29 +121,27 @@ impl Certificates {
     /// Why there is no connection, and whose fault it is.
     pub async fn accept<S>(
         &self,
-        stream: S,
+        mut stream: S,
+        mut first: Vec<u8>,
         policy: HandshakePolicy,
     ) -> Result<Accepted<S>, HandshakeError>
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        let start = LazyConfigAcceptor::new(Acceptor::default(), stream)
-            .await
-            .map_err(HandshakeError::from)?;
-        let hello = start.client_hello();
-        let protocol = policy.protocol_for(&hello);
-        let server_name = hello.server_name().map(str::to_owned);
+        let hello = read_hello(&mut stream, &mut first).await?;
+        let (protocol, server_name) = {
+            let hello = hello.client_hello();
+            let server_name = hello.server_name().map(str::to_owned);
+            (policy.protocol_for(&hello), server_name)
+        };
         let (config, verifier) = self
             .in_force()
             .acceptors
             .get(policy.client_certificates)
             .map(|acceptor| (acceptor.config(protocol), acceptor.verifier.clone()))
             .ok_or(HandshakeError::NoRoots)?;
-        let stream = start
-            .into_stream(config)
-            .await
-            .map_err(HandshakeError::from)?;
-        let client_certificate = verified(stream.get_ref().1, verifier.as_deref())?;
+        let stream = TlsStream::accept(stream, first, config).await?;
+        let client_certificate = verified(stream.tls(), verifier.as_deref())?;
         Ok(Accepted {
             stream,
             alpn: protocol.map_or(Alpn::None, Protocol::alpn),
@@ -153,10 +151,51 @@ impl Certificates {
     }
 }
 
+/// Reads until the ClientHello is there. What is read stays in `first`, from where it is read once more: rustls makes of
+/// this acceptor only connections with buffers of their own.
+async fn read_hello<S>(
+    stream: &mut S,
+    first: &mut Vec<u8>,
+) -> Result<rustls::server::Accepted, HandshakeError>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    /// A ClientHello with a post-quantum key share.
+    const MOST: usize = 2048;
+    let mut acceptor = Acceptor::default();
+    let mut looked_at = 0;
+    loop {
+        let mut new = &first[looked_at..];
+        looked_at = first.len();
+        while !new.is_empty() {
+            acceptor.read_tls(&mut new)?;
+        }
+        match acceptor.accept() {
+            Ok(Some(hello)) => return Ok(hello),
+            Ok(None) => {}
+            Err((error, mut alert)) => {
+                let mut bytes = Vec::new();
+                alert.write_all(&mut bytes)?;
+                // It may find nobody.
+                let _ = stream.write_all(&bytes).await;
+                let _ = stream.flush().await;
+                return Err(error.into());
+            }
+        }
+        first.resize(looked_at + MOST, 0);
+        let read = stream.read(&mut first[looked_at..]).await;
+        let length = *read.as_ref().unwrap_or(&0);
+        first.truncate(looked_at + length);
+        if read? == 0 {
+            return Err(HandshakeError::Closed);
+        }
+    }
+}
+
 /// Who the client is. rustls takes a resumed session's certificate from the ticket and checks nothing again; up to
 /// twelve hours later it may have expired, so here it is checked as if it were shown for the first time.
 fn verified(
-    connection: &ServerConnection,
+    connection: &CommonState,
     verifier: Option<&dyn ClientCertVerifier>,
 ) -> Result<Option<Arc<ClientCertificate>>, HandshakeError> {
     let (Some(verifier), Some([leaf, intermediates @ ..])) =

@@ -17,12 +17,14 @@ mod provider;
 mod refusal;
 mod resolver;
 mod set;
+mod stream;
 mod watch;
 
 pub use error::{Errors, Finding, Problem};
 pub use handshake::{Accepted, Alpn, HandshakePolicy};
 pub use info::{CertificateInfo, Timestamp};
 pub use refusal::HandshakeError;
+pub use stream::TlsStream;
 
 pub(crate) use provider::provider;
 

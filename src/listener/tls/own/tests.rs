@@ -130,7 +130,7 @@ async fn certificate_is_trusted_by_way_of_its_authority() {
         let name = ServerName::try_from(name).unwrap();
         let (client, served) = tokio::join!(
             connector.connect(name, near),
-            certificates.accept(far, policy)
+            certificates.accept(far, Vec::new(), policy)
         );
         client.unwrap();
         served.unwrap();

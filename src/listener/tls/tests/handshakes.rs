@@ -325,7 +325,10 @@ async fn failures_say_whose_fault_they_are() {
         let (mut near, far) = tokio::io::duplex(1 << 16);
         near.write_all(bytes).await.unwrap();
         near.shutdown().await.unwrap();
-        let error = certificates.accept(far, OPEN).await.unwrap_err();
+        let error = certificates
+            .accept(far, Vec::new(), OPEN)
+            .await
+            .unwrap_err();
         assert!(error.to_string().contains(text), "{error}");
     };
     check(b"", "closed the connection").await;
@@ -366,7 +369,7 @@ async fn large_hello_in_small_pieces_is_understood() {
         client.read_u8().await.unwrap()
     };
     let server = async {
-        let mut served = certificates.accept(far, OPEN).await.unwrap();
+        let mut served = certificates.accept(far, Vec::new(), OPEN).await.unwrap();
         served.stream.write_all(b"!").await.unwrap();
         served.stream.flush().await.unwrap();
         served.alpn

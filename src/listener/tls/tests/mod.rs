@@ -260,7 +260,7 @@ async fn shake(
     let connector = TlsConnector::from(client.into());
     let accept = async {
         // An end that fails is dropped, as in the accept loop, so that the other one does not wait for it.
-        certificates.accept(far, policy).await
+        certificates.accept(far, Vec::new(), policy).await
     };
     tokio::join!(connector.connect(name, near), accept)
 }
