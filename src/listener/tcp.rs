@@ -1,7 +1,6 @@
 //! MQTT straight on a byte stream: TCP, a Unix socket, or TLS on either.
 
 use std::{
-    collections::VecDeque,
     future::poll_fn,
     io, mem,
     pin::Pin,
@@ -12,7 +11,7 @@ use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::stream;
-use crate::mqtt::transport::{Closing, Transport};
+use crate::mqtt::transport::{Closing, Frames, Transport};
 
 /// A byte stream as it is. Holds no buffer while nothing happens.
 #[derive(Debug)]
@@ -40,13 +39,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> StreamTransport<S> {
         Poll::Ready(Ok(Some(bytes).filter(|bytes| !bytes.is_empty())))
     }
 
-    fn poll_send(
-        &mut self,
-        cx: &mut Context<'_>,
-        frames: &mut VecDeque<Bytes>,
-    ) -> Poll<io::Result<()>> {
+    fn poll_send(&mut self, cx: &mut Context<'_>, frames: &mut Frames) -> Poll<io::Result<()>> {
         while !frames.is_empty() {
-            ready!(stream::poll_write(&mut self.stream, cx, &[], frames))?;
+            ready!(stream::poll_write(&mut self.stream, cx, frames))?;
         }
         Pin::new(&mut self.stream).poll_flush(cx)
     }
@@ -57,7 +52,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Transport for StreamTransport<S> 
         poll_fn(|cx| self.poll_receive(cx)).await
     }
 
-    async fn send(&mut self, frames: &mut VecDeque<Bytes>) -> io::Result<()> {
+    async fn send(&mut self, frames: &mut Frames) -> io::Result<()> {
         poll_fn(|cx| self.poll_send(cx, frames)).await
     }
 
@@ -107,10 +102,10 @@ mod tests {
     #[tokio::test]
     async fn many_frames_arrive_in_order_through_a_narrow_stream() {
         let (mut transport, mut peer) = pair(7);
-        let mut frames: VecDeque<Bytes> = (0..1000u32)
+        let mut frames: Frames = (0..1000u32)
             .map(|n| Bytes::copy_from_slice(&n.to_be_bytes()[..(n % 5) as usize]))
             .collect();
-        let expected = frames.iter().flatten().copied().collect::<Vec<_>>();
+        let expected = frames.pieces().flatten().copied().collect::<Vec<_>>();
         let reading = async {
             let mut read = vec![0; expected.len()];
             peer.read_exact(&mut read).await.expect("read");
@@ -126,7 +121,8 @@ mod tests {
     #[tokio::test]
     async fn a_dropped_send_goes_on_where_it_was() {
         let (mut transport, mut peer) = pair(4);
-        let mut frames = VecDeque::from([Bytes::from_static(b"abcdef"), Bytes::from_static(b"gh")]);
+        let mut frames =
+            Frames::from_iter([Bytes::from_static(b"abcdef"), Bytes::from_static(b"gh")]);
         let mut read = Vec::new();
         while read.len() < 8 {
             let _ = poll_fn(|cx| Poll::Ready(pin!(transport.send(&mut frames)).poll(cx))).await;
@@ -139,7 +135,7 @@ mod tests {
     async fn the_last_packet_survives_what_the_client_still_sends() {
         let (mut transport, mut peer) = tcp_pair().await;
         peer.write_all(&[0; 100_000]).await.expect("written");
-        let mut frames = VecDeque::from([Bytes::from_static(b"because")]);
+        let mut frames = Frames::from_iter([Bytes::from_static(b"because")]);
         transport.send(&mut frames).await.expect("sent");
         let closing = async {
             transport.close(Closing::Normal).await;

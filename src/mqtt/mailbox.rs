@@ -85,9 +85,9 @@ impl Mailbox {
         }
     }
 
-    /// Whether anything has come that was not looked at.
-    pub(crate) fn has_letter(&self) -> bool {
-        self.requested().is_some() || self.has_commits.load(Ordering::Acquire)
+    /// Whether answers of storage have come that were not taken.
+    pub(crate) fn has_commits(&self) -> bool {
+        self.has_commits.load(Ordering::Acquire)
     }
 
     /// Brings an answer of storage.

@@ -1,10 +1,11 @@
 //! What a connection needs of the network: a stream of bytes, and who stands at its other end.
 //! Used here, provided by `listener`; nothing in it tells TCP from TLS or WebSocket.
 
-use std::{collections::VecDeque, fmt, future::Future, io, net::SocketAddr, sync::Arc};
+use std::{fmt, future::Future, io, net::SocketAddr, sync::Arc};
 
 use bytes::Bytes;
 
+pub use super::codec::Frames;
 use crate::telemetry::Probe;
 
 /// A stream of bytes to and from one client, whatever carries it.
@@ -24,8 +25,7 @@ pub trait Transport: Send {
     ///
     /// # Errors
     /// The network's: nothing more can be written.
-    fn send(&mut self, frames: &mut VecDeque<Bytes>)
-    -> impl Future<Output = io::Result<()>> + Send;
+    fn send(&mut self, frames: &mut Frames) -> impl Future<Output = io::Result<()>> + Send;
 
     /// Ends the stream in order and tells the peer why, where the transport has words for it. Bounded in time by the
     /// transport itself.

@@ -22,10 +22,10 @@ use rustls::{
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::refusal::HandshakeError;
-use crate::listener::stream::Scratch;
+use crate::listener::stream::{self, Scratch};
 
-/// What one write takes: four records, as with [`SCRATCH`] of the streams inside.
-const MAX_WRITE: usize = 64 * 1024;
+/// What one write takes: the streams inside write no more at once.
+const MAX_WRITE: usize = stream::SCRATCH;
 
 /// One for each thread. The longest handshake message that rustls takes, 64 KiB in records, has to stand in it whole, and so
 /// has what [`MAX_WRITE`] becomes.

@@ -2,7 +2,6 @@
 //! a slow peer has not yet taken. Start at [`Outgoing::poll`].
 
 use std::{
-    collections::VecDeque,
     future::Future,
     io, mem,
     pin::Pin,
@@ -10,8 +9,7 @@ use std::{
     time::Duration,
 };
 
-use bytes::{Buf, Bytes};
-use smallvec::SmallVec;
+use bytes::{Buf, BytesMut};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     time::Sleep,
@@ -21,30 +19,31 @@ use super::{
     frame::{MAX_CONTROL, Opcode},
     packets,
 };
-use crate::listener::stream;
+use crate::{
+    listener::stream::{SCRATCH, with_scratch},
+    mqtt::transport::Frames,
+};
 
 /// Payload of one data frame at most: what a header of four bytes can say, and a message that libraries with a limit
 /// of their own still take. A longer packet goes on in the next message [MQTT-6.0.0-2].
 const MAX_DATA: usize = u16::MAX as usize;
 
-/// Payload of one write, or the packet that goes beyond it: four TLS records.
-const MAX_STAGED: usize = 64 * 1024;
-
-/// From here on a piece of a packet is passed on as it is: a second piece of a write costs about what copying 4 KiB costs.
-const SHARED_FROM: usize = 4096;
+/// The longest header: what [`MAX_DATA`] needs.
+const MAX_HEADER: usize = 4;
 
 /// How long what was kept for a session waits behind its CONNACK: enough for a client that is busy connecting.
 const HELD: Duration = Duration::from_millis(50);
 
-/// Pieces of which the list stays allocated while nothing is sent: 512 bytes after a busy time, 128 without one.
-const KEPT: usize = 16;
+const _: () = assert!(
+    MAX_HEADER + MAX_DATA <= SCRATCH,
+    "a frame is put together there"
+);
 
 /// What is on its way to the peer.
 #[derive(Debug, Default)]
 pub(super) struct Outgoing {
-    /// Control frames, then data frames, which go on in `body`; what is written is taken away.
-    head: SmallVec<[u8; 16]>,
-    body: VecDeque<Bytes>,
+    /// What the network has not taken of the last write.
+    left: BytesMut,
     /// Bytes of the packet at the front that have not been taken yet; 0 between two packets.
     unsent: usize,
     /// The answer to the last Ping; earlier ones need none (5.5.3).
@@ -115,34 +114,33 @@ impl Outgoing {
         )
     }
 
-    /// Writes everything that is due, then `frames`, and flushes. What is taken from `frames` is kept here until it is
-    /// written; after a Close frame it is dropped.
+    /// Writes everything that is due, then `frames`, and flushes. What is taken from `frames` and not taken by the network is
+    /// kept here; after a Close frame it is dropped.
     pub(super) fn poll<S>(
         &mut self,
         stream: &mut S,
         cx: &mut Context<'_>,
-        frames: &mut VecDeque<Bytes>,
+        frames: &mut Frames,
     ) -> Poll<io::Result<()>>
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
         self.poll_greeting(cx);
         loop {
-            if self.is_written() {
-                self.stage(frames);
+            while !self.left.is_empty() {
+                let written = ready!(Pin::new(&mut *stream).poll_write(cx, &self.left))?;
+                if written == 0 {
+                    return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+                }
+                self.left.advance(written);
+                if self.left.is_empty() {
+                    // Even an empty end of a buffer keeps the whole of it.
+                    self.left = BytesMut::new();
+                }
             }
-            if self.is_written() {
+            if !with_scratch(|room| self.write(stream, cx, frames, room))? {
                 break;
             }
-            self.is_dirty = true;
-            let written = ready!(stream::poll_write(stream, cx, &self.head, &mut self.body))?;
-            self.head.drain(..written);
-        }
-        if self.head.spilled() {
-            self.head = SmallVec::new();
-        }
-        if self.body.capacity() > KEPT {
-            self.body = VecDeque::new();
         }
         if self.is_dirty {
             ready!(Pin::new(stream).poll_flush(cx))?;
@@ -166,12 +164,36 @@ impl Outgoing {
         }
     }
 
-    fn is_written(&self) -> bool {
-        self.head.is_empty() && self.body.is_empty()
+    /// Puts the next frames together and hands them to the network; `false` where there are none.
+    fn write<S>(
+        &mut self,
+        stream: &mut S,
+        cx: &mut Context<'_>,
+        frames: &mut Frames,
+        room: &mut [u8],
+    ) -> io::Result<bool>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let mut staging = Staging { room, length: 0 };
+        self.stage(frames, &mut staging);
+        let staged = &staging.room[..staging.length];
+        if staged.is_empty() {
+            return Ok(false);
+        }
+        self.is_dirty = true;
+        let written = match Pin::new(stream).poll_write(cx, staged) {
+            Poll::Ready(written) => written?,
+            Poll::Pending => 0,
+        };
+        if written < staged.len() {
+            self.left.extend_from_slice(&staged[written..]);
+        }
+        Ok(true)
     }
 
     /// Between two frames: makes the next ones, control frames first.
-    fn stage(&mut self, frames: &mut VecDeque<Bytes>) {
+    fn stage(&mut self, frames: &mut Frames, staging: &mut Staging<'_>) {
         if matches!(self.close, Close::Sent) {
             frames.clear();
             self.pong = None;
@@ -179,21 +201,21 @@ impl Outgoing {
             return;
         }
         if let Some(payload) = self.pong.take() {
-            self.push_control(Opcode::Pong, &payload);
+            staging.control(Opcode::Pong, &payload);
         }
         if mem::take(&mut self.is_ping_due) {
-            self.push_control(Opcode::Ping, &[]);
+            staging.control(Opcode::Ping, &[]);
         }
         if let Close::Due(payload) = &mut self.close {
             let payload = mem::take(payload);
-            self.push_control(Opcode::Close, &payload);
+            staging.control(Opcode::Close, &payload);
             self.close = Close::Sent;
             frames.clear();
             return;
         }
         match self.greeting {
             Greeting::Due => {
-                if self.take_data(frames, 1) > 0 && self.unsent == 0 {
+                if self.stage_message(frames, staging) && self.unsent == 0 {
                     self.greeting = Greeting::Sent;
                 }
             }
@@ -202,99 +224,70 @@ impl Outgoing {
                 self.greeting = Greeting::Held(Box::pin(timer));
             }
             Greeting::Sent | Greeting::Held(_) => {}
-            Greeting::Over => {
-                self.take_data(frames, MAX_STAGED);
-            }
+            Greeting::Over => while self.stage_message(frames, staging) {},
         }
     }
 
-    fn push_control(&mut self, opcode: Opcode, payload: &[u8]) {
-        self.head.extend_from_slice(&header(opcode, payload.len()));
-        self.head.extend_from_slice(payload);
-    }
-
-    /// Takes packets from `frames` until there are so many bytes, each as a message of its own; how many there are then.
-    fn take_data(&mut self, frames: &mut VecDeque<Bytes>, enough: usize) -> usize {
-        let mut available: usize = frames.iter().map(Bytes::len).sum();
-        let mut staging = Staging {
-            head: &mut self.head,
-            body: &mut self.body,
-            tail: Vec::new(),
-        };
-        let mut staged = 0;
-        while staged < enough
-            && let Some(front) = frames.front()
-        {
-            if front.is_empty() {
-                frames.pop_front();
-                continue;
-            }
-            if self.unsent == 0 {
-                self.unsent = packets::first_length(front);
-            }
-            let length = self.unsent.min(available).min(MAX_DATA);
-            staging.copy(&header(Opcode::Binary, length));
-            staging.take(frames, length);
-            self.unsent -= length;
-            available -= length;
-            staged += length;
+    /// The next packet, or as much of it as a message takes; `false` where there is none, or no room for it.
+    fn stage_message(&mut self, frames: &mut Frames, staging: &mut Staging<'_>) -> bool {
+        if frames.is_empty() {
+            return false;
         }
-        staging.seal();
-        staged
+        if self.unsent == 0 {
+            self.unsent = packets::first_length(frames.front());
+        }
+        let length = self.unsent.min(frames.len_bytes()).min(MAX_DATA);
+        if staging.room() < MAX_HEADER + length {
+            return false;
+        }
+        staging.header(Opcode::Binary, length);
+        staging.take(frames, length);
+        self.unsent -= length;
+        true
     }
 }
 
-/// Where the next write is put together: small pieces are copied one behind the other, large ones are shared.
+/// Where the next write is put together.
 struct Staging<'a> {
-    head: &'a mut SmallVec<[u8; 16]>,
-    body: &'a mut VecDeque<Bytes>,
-    /// Behind `body`.
-    tail: Vec<u8>,
+    room: &'a mut [u8],
+    length: usize,
 }
 
 impl Staging<'_> {
-    fn copy(&mut self, bytes: &[u8]) {
-        if self.body.is_empty() {
-            self.head.extend_from_slice(bytes);
+    const fn room(&self) -> usize {
+        self.room.len() - self.length
+    }
+
+    fn push(&mut self, bytes: &[u8]) {
+        let end = self.length + bytes.len();
+        self.room[self.length..end].copy_from_slice(bytes);
+        self.length = end;
+    }
+
+    fn control(&mut self, opcode: Opcode, payload: &[u8]) {
+        self.header(opcode, payload.len());
+        self.push(payload);
+    }
+
+    /// Of a final frame without mask, of at most [`MAX_DATA`] bytes.
+    fn header(&mut self, opcode: Opcode, length: usize) {
+        let first = 0x80 | opcode as u8;
+        let [high, low] = (length as u16).to_be_bytes();
+        if length <= MAX_CONTROL {
+            self.push(&[first, low]);
         } else {
-            self.tail.extend_from_slice(bytes);
+            self.push(&[first, 126, high, low]);
         }
     }
 
     /// Moves so many bytes here, which are there.
-    fn take(&mut self, frames: &mut VecDeque<Bytes>, mut length: usize) {
-        while length > 0
-            && let Some(front) = frames.front_mut()
-        {
+    fn take(&mut self, frames: &mut Frames, mut length: usize) {
+        while length > 0 {
+            let front = frames.front();
             let part = front.len().min(length);
-            if part < SHARED_FROM {
-                self.copy(&front[..part]);
-                front.advance(part);
-            } else {
-                self.seal();
-                self.body.push_back(front.split_to(part));
-            }
-            if front.is_empty() {
-                frames.pop_front();
-            }
+            self.push(&front[..part]);
+            frames.advance(part);
             length -= part;
         }
-    }
-
-    fn seal(&mut self) {
-        if !self.tail.is_empty() {
-            self.body.push_back(mem::take(&mut self.tail).into());
-        }
-    }
-}
-
-/// Of a final frame without mask, of at most [`MAX_DATA`] bytes.
-fn header(opcode: Opcode, length: usize) -> SmallVec<[u8; 4]> {
-    let first = 0x80 | opcode as u8;
-    let [high, low] = (length as u16).to_be_bytes();
-    if length <= MAX_CONTROL {
-        SmallVec::from_slice(&[first, low])
-    } else {
-        SmallVec::from_slice(&[first, 126, high, low])
     }
 }

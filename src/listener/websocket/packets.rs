@@ -4,13 +4,11 @@
 //! message (Paho C 1.3.12 without TLS, hivemq-mqtt-web-client), so each packet gets a message of its own, and many of
 //! them one write.
 
-use bytes::Bytes;
-
 /// The longest fixed header: a byte, and four of Remaining Length (MQTT 5.0, 2.1).
 const HEADER: usize = 5;
 
 /// How many bytes the packet at the front has, its header included; what is not the beginning of one counts as a whole.
-pub(super) fn first_length(piece: &Bytes) -> usize {
+pub(super) fn first_length(piece: &[u8]) -> usize {
     let mut remaining = 0;
     for (place, byte) in piece.iter().enumerate().take(HEADER).skip(1) {
         remaining |= usize::from(byte & 0x7F) << (7 * (place - 1));
@@ -28,11 +26,7 @@ mod tests {
     #[test]
     fn the_length_of_a_packet_includes_its_header() {
         let check = |bytes: &'static [u8], length| {
-            assert_eq!(
-                first_length(&Bytes::from_static(bytes)),
-                length,
-                "{bytes:?}"
-            );
+            assert_eq!(first_length(bytes), length, "{bytes:?}");
         };
         check(&[0xD0, 0], 2);
         check(&[0x40, 2, 0, 1, 0xD0, 0], 4);

@@ -1,7 +1,6 @@
 //! The byte stream that is left of a WebSocket without its frames.
 
 use std::{
-    collections::VecDeque,
     future::{Future, poll_fn},
     io,
     pin::Pin,
@@ -22,7 +21,7 @@ use super::{
 };
 use crate::{
     listener::stream,
-    mqtt::transport::{Closing, Transport},
+    mqtt::transport::{Closing, Frames, Transport},
 };
 
 /// For our Close frame to leave and the peer's to come.
@@ -176,7 +175,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> WebSocketTransport<S> {
 
     fn poll_outgoing(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.outgoing
-            .poll(&mut self.stream, cx, &mut VecDeque::new())
+            .poll(&mut self.stream, cx, &mut Frames::default())
     }
 
     /// Ready once the peer has answered our Close frame, or will not.
@@ -198,7 +197,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Transport for WebSocketTransport<
 
     /// Once either side has closed, frames are dropped: nothing may be sent then, and [`receive`](Self::receive) says
     /// so.
-    async fn send(&mut self, frames: &mut VecDeque<Bytes>) -> io::Result<()> {
+    async fn send(&mut self, frames: &mut Frames) -> io::Result<()> {
         poll_fn(|cx| self.outgoing.poll(&mut self.stream, cx, frames)).await
     }
 

@@ -108,13 +108,8 @@ impl<T: Transport> Link<T> {
 
     /// Writes what has been encoded.
     pub(super) async fn flush(&mut self) -> io::Result<()> {
-        loop {
-            // Also where nothing is left: the transport may have taken more than it has written.
-            self.transport.send(self.frames.finish()).await?;
-            if self.frames.is_empty() {
-                return Ok(());
-            }
-        }
+        // Also where nothing is left: the transport may have taken more than it has written.
+        self.transport.send(&mut self.frames).await
     }
 
     /// Tells the client why, as far as it can be told, and ends the stream.

@@ -16,22 +16,18 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bytes::Bytes;
 use tokio::time::Sleep;
 
 use self::{end::End, link::Link};
 use super::{
     Broker,
-    mailbox::{Awaited, Mailbox},
+    mailbox::{Awaited, Mailbox, Request},
     packet::Packet,
     registry::{Attachment, Held},
     session::{Action, Session},
     transport::{Peer, Transport},
 };
-use crate::{
-    router::Queued,
-    telemetry::{ConnectionKey, DropReason, Metrics, Stage},
-};
+use crate::telemetry::{ConnectionKey, DropReason, Metrics, Stage};
 
 /// Bytes that may wait to be written before more is taken from the client or from its queue. One read's worth of
 /// acknowledgements and one TLS record's worth of deliveries fit several times; 20,000 clients that take nothing hold
@@ -128,11 +124,12 @@ async fn run<T: Transport>(
     let mut timer = pin!(tokio::time::sleep_until(
         deadline.unwrap_or_else(|| tokio::time::Instant::now() + NEVER)
     ));
-    loop {
-        match client.turn(timer.as_mut()).await {
-            Ok(()) => {}
-            Err(end) => return end,
-        }
+    match poll_fn(|cx| client.poll(cx, timer.as_mut())).await {
+        Leave::Ended(end) => end,
+        Leave::Requested(request) => match client.take_last_packets(now()).await {
+            Ok(()) => request.into(),
+            Err(end) => end,
+        },
     }
 }
 
@@ -147,55 +144,93 @@ struct Client<'a, T> {
     subscribing: usize,
 }
 
-/// What a connection waits for.
-enum Event {
-    Received(Bytes),
-    Delivery(Queued),
-    Sent,
-    Letter,
-    Deadline,
+/// What a step has come to.
+enum Progress {
+    /// There may be more to do.
+    Some,
+    /// There is, but it is others' turn.
+    Yield,
+    /// Whatever comes next wakes the task.
+    None,
+}
+
+/// Why the loop is left.
+enum Leave {
+    Ended(End),
+    /// Somebody else wants the connection to end.
+    Requested(Request),
+}
+
+impl From<End> for Leave {
+    fn from(end: End) -> Self {
+        Self::Ended(end)
+    }
 }
 
 impl<T: Transport> Client<'_, T> {
-    /// Does what can be done now, then waits for the next event.
-    async fn turn(&mut self, mut timer: Pin<&mut Sleep>) -> Result<(), End> {
+    /// Does what can be done now. Ready at the end of the connection.
+    fn poll(&mut self, cx: &mut Context<'_>, mut timer: Pin<&mut Sleep>) -> Poll<Leave> {
+        // Before anything is looked at, so that nothing comes between the look and the wait.
+        self.mailbox.register(cx);
+        self.session.queue().register_waker(cx);
         let now = now();
-        if let Some(request) = self.mailbox.requested() {
-            self.take_last_packets(now).await?;
-            return Err(request.into());
+        loop {
+            if let Some(request) = self.mailbox.requested() {
+                return Poll::Ready(Leave::Requested(request));
+            }
+            match self.step(cx, now) {
+                Ok(Progress::Some) => {}
+                Ok(Progress::Yield) => {
+                    // What remains waits for the other connections of this core, not for the network.
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
+                Ok(Progress::None) => break,
+                Err(end) => return Poll::Ready(end.into()),
+            }
         }
+        while timer.as_mut().poll(cx).is_ready() {
+            if let Err(end) = self.session.expire(now) {
+                return Poll::Ready(End::from(end).into());
+            }
+            let next = self.session.next_deadline();
+            let never = || tokio::time::Instant::now() + NEVER;
+            timer.as_mut().reset(next.map_or_else(never, Into::into));
+        }
+        Poll::Pending
+    }
+
+    /// From what has come to what goes out, once.
+    fn step(&mut self, cx: &mut Context<'_>, now: Instant) -> Result<Progress, End> {
         self.take_commits(now)?;
         let has_more = self.take_packets(now)?;
         // Storage may have answered already: an acknowledgement comes before what it leads to.
         self.take_commits(now)?;
         self.take_deliveries(now)?;
-        if has_more {
-            // The packets that remain wait for the other connections of this core, not for the network.
-            let _ = poll_fn(|cx| Poll::Ready(self.poll_send(cx))).await;
-            tokio::task::yield_now().await;
-            return Ok(());
+        let was_full = !self.has_room();
+        if let Poll::Ready(sent) = self.poll_send(cx) {
+            sent?;
+            if was_full {
+                return Ok(Progress::Some);
+            }
+        } else if was_full {
+            return Ok(Progress::None);
         }
-        let event = poll_fn(|cx| self.poll_event(cx, timer.as_mut())).await?;
-        let now = self::now();
-        match event {
-            Event::Received(bytes) => {
+        if has_more {
+            return Ok(Progress::Yield);
+        }
+        if !self.session.wants_input() {
+            return Ok(Progress::None);
+        }
+        let received = pin!(self.link.transport.receive()).poll(cx);
+        match received {
+            Poll::Ready(Ok(Some(bytes))) => {
                 self.link.push(bytes);
-                Ok(())
+                Ok(Progress::Some)
             }
-            Event::Delivery(delivery) => {
-                self.session.deliver(delivery, now);
-                self.carry_out(now)
-            }
-            Event::Deadline => {
-                self.session.expire(now)?;
-                let next = self
-                    .session
-                    .next_deadline()
-                    .map_or_else(|| tokio::time::Instant::now() + NEVER, Into::into);
-                timer.reset(next);
-                Ok(())
-            }
-            Event::Sent | Event::Letter => Ok(()),
+            Poll::Ready(Ok(None)) => Err(End::Closed),
+            Poll::Ready(Err(error)) => Err(End::Network(error)),
+            Poll::Pending => Ok(Progress::None),
         }
     }
 
@@ -236,6 +271,9 @@ impl<T: Transport> Client<'_, T> {
     }
 
     fn take_commits(&mut self, now: Instant) -> Result<(), End> {
+        if !self.mailbox.has_commits() {
+            return Ok(());
+        }
         for commit in self.mailbox.take_commits() {
             self.committed(commit, now);
         }
@@ -259,48 +297,6 @@ impl<T: Transport> Client<'_, T> {
         self.link.frames.len_bytes() < HIGH_WATER
     }
 
-    fn poll_event(
-        &mut self,
-        cx: &mut Context<'_>,
-        timer: Pin<&mut Sleep>,
-    ) -> Poll<Result<Event, End>> {
-        self.mailbox.register(cx);
-        if self.mailbox.has_letter() {
-            return Poll::Ready(Ok(Event::Letter));
-        }
-        let was_full = !self.has_room();
-        if let Poll::Ready(sent) = self.poll_send(cx) {
-            sent?;
-            if was_full {
-                return Poll::Ready(Ok(Event::Sent));
-            }
-        } else if was_full {
-            self.session.queue().register_waker(cx);
-            self.check_overflow()?;
-            return poll_timer(cx, timer);
-        }
-        if self.session.wants_input()
-            && let Poll::Ready(received) = pin!(self.link.transport.receive()).poll(cx)
-        {
-            return Poll::Ready(match received {
-                Ok(Some(bytes)) => Ok(Event::Received(bytes)),
-                Ok(None) => Err(End::Closed),
-                Err(error) => Err(End::Network(error)),
-            });
-        }
-        self.session.queue().register_waker(cx);
-        if self.subscribing == 0
-            && let Some(delivery) = self
-                .session
-                .queue()
-                .pop(self.session.window_is_open(), now())
-        {
-            return Poll::Ready(Ok(Event::Delivery(delivery)));
-        }
-        self.check_overflow()?;
-        poll_timer(cx, timer)
-    }
-
     /// A queue that the client does not take from may meet its end while nothing else happens.
     fn check_overflow(&self) -> Result<(), End> {
         if self.session.queue().has_overflowed() {
@@ -314,8 +310,10 @@ impl<T: Transport> Client<'_, T> {
     fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), End>> {
         while self.is_sending || !self.link.frames.is_empty() {
             self.is_sending = true;
-            let frames = self.link.frames.finish();
-            ready!(pin!(self.link.transport.send(frames)).poll(cx)).map_err(End::Network)?;
+            let Link {
+                transport, frames, ..
+            } = &mut *self.link;
+            ready!(pin!(transport.send(frames)).poll(cx)).map_err(End::Network)?;
             self.is_sending = false;
         }
         Poll::Ready(Ok(()))
@@ -352,10 +350,6 @@ impl<T: Transport> Client<'_, T> {
             }
         }
     }
-}
-
-fn poll_timer(cx: &mut Context<'_>, timer: Pin<&mut Sleep>) -> Poll<Result<Event, End>> {
-    timer.poll(cx).map(|()| Ok(Event::Deadline))
 }
 
 fn now() -> Instant {

@@ -204,14 +204,14 @@ impl Queue {
         let fresh = self.freshness(now);
         loop {
             let mut evicted = Evicted::new();
-            let gate = Arc::new(Gate::default());
+            let mut gate = None;
             let page;
             let popped = {
                 let mut backlog = self.backlog.lock();
                 let metrics = &self.environment.metrics;
                 let popped = backlog.pop(window_open, self.is_kept, fresh, metrics, &mut evicted);
                 if let Popped::Taken(taken) = &popped {
-                    backlog.hold(taken, &gate);
+                    backlog.hold(taken, gate.get_or_insert_default());
                 }
                 page = backlog.next_page(fresh);
                 popped
@@ -224,7 +224,7 @@ impl Queue {
                 Popped::Delivery(queued) => return Some(queued),
                 Popped::Nothing => return None,
                 Popped::Taken(taken) => {
-                    self.tell(taken, gate);
+                    self.tell(taken, gate.unwrap_or_default());
                     continue;
                 }
                 Popped::Hungry(cursor) => cursor,

@@ -30,7 +30,7 @@ async fn the_close_of_a_client_is_answered() {
         peer.write_all(&bytes).await.expect("written");
         assert_eq!(receive_all(&mut server).await.expect("received"), b"last");
         assert_eq!(server.receive().await.expect("received"), None);
-        let mut frames = VecDeque::from([Bytes::from_static(b"too late")]);
+        let mut frames = Frames::from_iter([Bytes::from_static(b"too late")]);
         server.send(&mut frames).await.expect("dropped");
         assert!(frames.is_empty());
         let reading = async {
@@ -58,7 +58,7 @@ async fn answers_leave_before_the_answer_to_close() {
         .await
         .expect("received")
         .expect("a question");
-    let mut frames = VecDeque::from([Bytes::from_static(b"answer")]);
+    let mut frames = Frames::from_iter([Bytes::from_static(b"answer")]);
     server.send(&mut frames).await.expect("sent");
     assert_eq!(server.receive().await.expect("received"), None);
     assert_eq!(next_message(client.next().await), Message::binary("answer"));
@@ -171,7 +171,7 @@ async fn a_peer_that_is_gone_does_not_hold_up_the_end() {
 #[tokio::test]
 async fn a_frame_under_way_is_finished_before_close() {
     let (mut server, peer) = raw_pair(10);
-    let mut frames = VecDeque::from([Bytes::from_static(b"a packet of 22 letters")]);
+    let mut frames = Frames::from_iter([Bytes::from_static(b"a packet of 22 letters")]);
     let sent = poll_fn(|cx| Poll::Ready(pin!(server.send(&mut frames)).poll(cx).is_ready())).await;
     assert!(!sent);
     let mut client: Client = WebSocketStream::from_raw_socket(peer, Role::Client, None).await;

@@ -4,7 +4,6 @@ mod ending;
 mod upgrading;
 
 use std::{
-    collections::VecDeque,
     future::{Future, poll_fn},
     io,
     pin::pin,
@@ -33,7 +32,7 @@ use tokio_tungstenite::{
 };
 
 use super::WebSocketTransport;
-use crate::mqtt::transport::Transport;
+use crate::mqtt::transport::{Frames, Transport};
 
 type Server = WebSocketTransport<DuplexStream>;
 type Client = WebSocketStream<DuplexStream>;
@@ -129,7 +128,7 @@ async fn each_packet_is_a_message_however_they_are_handed_over() {
         &[0x40, 2, 0],
         &[2],
     ];
-    let mut frames: VecDeque<Bytes> = pieces.map(Bytes::copy_from_slice).into();
+    let mut frames = Frames::from_iter(pieces.map(Bytes::copy_from_slice));
     let publish = [&[0x30, 0x8B, 0x27, 0, 1, b'a'][..], &large].concat();
     let packets: [&[u8]; 5] = [
         &[0xD0, 0],
@@ -157,7 +156,7 @@ async fn what_follows_the_first_packet_waits_until_that_is_read() {
         let (near, mut far) = tokio::io::duplex(1000);
         let mut server = WebSocketTransport::new(near, Duration::ZERO);
         let begin = Instant::now();
-        let mut frames = VecDeque::from([Bytes::from_static(&[0x20, 2, 0, 0, 0xD0, 0])]);
+        let mut frames = Frames::from_iter([Bytes::from_static(&[0x20, 2, 0, 0, 0xD0, 0])]);
         let client = async {
             let mut first = [0; 6];
             far.read_exact(&mut first).await.expect("read");
@@ -186,7 +185,7 @@ async fn what_follows_the_first_packet_waits_until_that_is_read() {
 async fn a_long_packet_arrives_in_several_messages() {
     let (mut server, mut client) = pair(5000).await;
     let packet: Vec<u8> = (0..200_000_u32).map(|n| (n % 251) as u8).collect();
-    let mut frames = VecDeque::from([Bytes::from_static(b"!"), packet.clone().into()]);
+    let mut frames = Frames::from_iter([Bytes::from_static(b"!"), packet.clone().into()]);
     let receiving = async {
         let mut received = Vec::new();
         while received.len() <= packet.len() {
@@ -222,7 +221,7 @@ async fn both_directions_at_once_through_dropped_futures() {
         }
         received
     };
-    let mut frames = VecDeque::new();
+    let mut frames = Frames::default();
     let mut to_send = packets.iter();
     let mut received = Vec::new();
     let mut is_sending = false;
@@ -268,7 +267,7 @@ async fn a_ping_is_answered() {
     client.send(Message::binary("data")).await.expect("sent");
     let received = server.receive().await.expect("received");
     assert_eq!(received.as_deref(), Some(&b"data"[..]));
-    let mut frames = VecDeque::from([Bytes::from_static(b"answer")]);
+    let mut frames = Frames::from_iter([Bytes::from_static(b"answer")]);
     server.send(&mut frames).await.expect("sent");
     assert_eq!(
         next_message(client.next().await),

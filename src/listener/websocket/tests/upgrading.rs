@@ -54,7 +54,10 @@ fn answer(
 async fn answer_question(server: &mut Upgraded) {
     let received = server.receive().await.expect("received");
     assert_eq!(received.as_deref(), Some(&b"question"[..]));
-    let mut frames = [&b"an"[..], b"sw", b"er"].map(Bytes::from_static).into();
+    let mut frames = [&b"an"[..], b"sw", b"er"]
+        .map(Bytes::from_static)
+        .into_iter()
+        .collect();
     server.send(&mut frames).await.expect("sent");
 }
 
