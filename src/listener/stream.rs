@@ -183,6 +183,11 @@ impl<S> Lingering<S> {
             ending: None,
         }
     }
+
+    /// The stream behind.
+    pub(super) fn into_inner(self) -> S {
+        self.stream
+    }
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Lingering<S> {

@@ -97,7 +97,7 @@ async fn serve_requests<S: Stream>(stream: Prefixed<S>, visitor: Visitor) {
     let builder = builder(&visitor.limits, visitor.config.protocols);
     let (source, listener) = (visitor.source.clone(), visitor.listener.name.clone());
     let (open, mut activity) = watch::channel(0_usize);
-    let service = Service::new(visitor, open);
+    let service = Service::new::<S>(visitor, open);
     let stream = TokioIo::new(Lingering::new(stream));
     let connection = builder.serve_connection_with_upgrades(stream, service);
     let mut connection = std::pin::pin!(connection);

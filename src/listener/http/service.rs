@@ -8,9 +8,9 @@ use hyper::{
     body::Incoming,
     header::{CONNECTION, HeaderValue, UPGRADE},
     http::request::Parts,
-    upgrade::OnUpgrade,
+    upgrade::{OnUpgrade, Upgraded},
 };
-use hyper_util::rt::TokioIo;
+use hyper_util::{rt::TokioIo, server::conn::auto::upgrade};
 use tokio::sync::watch;
 
 use super::{
@@ -23,8 +23,10 @@ use super::{
 use crate::{
     listener::{
         admission::{Admission, Crowded},
+        detect::Prefixed,
         forwarded,
         path::{self, Stream, Visitor},
+        stream::Lingering,
         websocket::{self, WebSocketTransport},
     },
     mqtt::{
@@ -46,6 +48,8 @@ struct Connection {
     visitor: Visitor,
     /// Requests and WebSockets that are open.
     open: watch::Sender<usize>,
+    /// Takes off an upgraded stream what HTTP has put around it.
+    unwrap: fn(Upgraded) -> Box<dyn Stream>,
 }
 
 /// A request or a WebSocket that is open.
@@ -58,9 +62,14 @@ struct Asker {
 }
 
 impl Service {
-    pub(super) fn new(visitor: Visitor, open: watch::Sender<usize>) -> Self {
+    /// For the requests that come on an `S`.
+    pub(super) fn new<S: Stream>(visitor: Visitor, open: watch::Sender<usize>) -> Self {
         Self {
-            connection: Arc::new(Connection { visitor, open }),
+            connection: Arc::new(Connection {
+                visitor,
+                open,
+                unwrap: unwrap::<S>,
+            }),
         }
     }
 }
@@ -162,7 +171,7 @@ impl Open {
             // Where the client has gone before the answer reached it, nothing has begun.
             match upgraded.await {
                 Ok(stream) => {
-                    let stream = TokioIo::new(stream);
+                    let stream = (self.0.unwrap)(stream);
                     let transport = WebSocketTransport::new(stream, ping_interval);
                     self.serve_websocket(transport, peer, refusal).await;
                 }
@@ -174,9 +183,9 @@ impl Open {
     }
 
     /// Boxed: what waits beside it in the task would otherwise be there twice, 2 kB for each client.
-    fn serve_websocket<S: Stream>(
+    fn serve_websocket(
         &self,
-        mut transport: WebSocketTransport<S>,
+        mut transport: WebSocketTransport<Box<dyn Stream>>,
         peer: Peer,
         refusal: Option<Closing>,
     ) -> Pin<Box<dyn Future<Output = ()> + Send>> {
@@ -247,6 +256,18 @@ impl Visitor {
 impl Drop for Open {
     fn drop(&mut self) {
         self.0.open.send_modify(|open| *open -= 1);
+    }
+}
+
+/// The stream that a WebSocket goes on with, without the layers of HTTP/1; on HTTP/2 it is one of many.
+fn unwrap<S: Stream>(upgraded: Upgraded) -> Box<dyn Stream> {
+    match upgrade::downcast::<TokioIo<Lingering<Prefixed<S>>>>(upgraded) {
+        Ok(parts) => {
+            let (stream, unread) = parts.io.into_inner().into_inner().into_parts();
+            let first = [parts.read_buf, unread].concat();
+            Box::new(Prefixed::new(stream, first.into()))
+        }
+        Err(upgraded) => Box::new(TokioIo::new(upgraded)),
     }
 }
 

@@ -287,8 +287,10 @@ impl<T: Transport> Client<'_, T> {
             else {
                 break;
             };
-            self.session.deliver(delivery, now);
-            self.carry_out(now)?;
+            if let Some(packet) = self.session.deliver(delivery, now) {
+                self.send(&packet, now);
+                self.carry_out(now)?;
+            }
         }
         self.check_overflow()
     }

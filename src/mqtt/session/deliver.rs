@@ -22,22 +22,21 @@ impl Session {
         self.state.in_flight.is_open()
     }
 
-    /// A delivery from the router; above QoS 0 only while [`window_is_open`](Self::window_is_open).
-    pub fn deliver(&mut self, queued: Queued, now: Instant) {
+    /// A delivery from the router, above QoS 0 only while [`window_is_open`](Self::window_is_open): the packet to be sent,
+    /// unless it has to wait for another after all.
+    pub fn deliver(&mut self, queued: Queued, now: Instant) -> Option<Packet> {
         let packet = if queued.qos == QoS::AtMostOnce {
             to_publish(queued.delivery, None, false, now)
         } else {
             let copy = queued.delivery.clone();
             let dup = self.state.sent.covers(queued.place);
-            let Some(packet_id) = self.state.in_flight.insert(queued) else {
-                return;
-            };
+            let packet_id = self.state.in_flight.insert(queued)?;
             if dup {
                 self.state.sent.take();
             }
             to_publish(copy, Some(packet_id), dup, now)
         };
-        self.send(Packet::Publish(packet));
+        Some(Packet::Publish(packet))
     }
 
     /// The client takes no packet of that size: it counts as delivered [MQTT-3.1.2-25].
@@ -65,8 +64,10 @@ impl Session {
             let packet = to_publish(delivery.clone(), Some(packet_id), true, now);
             self.send(Packet::Publish(packet));
         }
-        if let Some(queued) = self.state.in_flight.unblocked() {
-            self.deliver(queued, now);
+        if let Some(queued) = self.state.in_flight.unblocked()
+            && let Some(packet) = self.deliver(queued, now)
+        {
+            self.send(packet);
         }
     }
 

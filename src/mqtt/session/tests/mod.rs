@@ -156,7 +156,8 @@ impl Fixture {
     fn deliver(&mut self, delivery: Delivery) {
         let place = self.next_place;
         self.next_place += 1;
-        self.session.deliver(Queued { place, delivery }, self.now);
+        let packet = self.session.deliver(Queued { place, delivery }, self.now);
+        self.session.actions.extend(packet.map(Action::Send));
     }
 
     fn published(&mut self, packet_id: u16, outcome: Outcome) {
