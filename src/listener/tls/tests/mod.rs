@@ -4,6 +4,7 @@ mod clients;
 mod handshakes;
 mod loading;
 mod reload;
+mod streams;
 
 use std::{
     fs,
