@@ -145,12 +145,21 @@ impl Writer {
             }
             Err(error) => self.fail(error, group),
         }
-        if self.index.sweeping.is_empty()
-            && let Some(engine) = &self.engine
-        {
+        self.reclaim();
+        self.measure();
+    }
+
+    /// Has what was removed taken off the disk.
+    fn reclaim(&mut self) {
+        let Some(engine) = &self.engine else { return };
+        if self.index.sweeping.is_empty() {
             self.reclaim.begin(engine, now());
         }
-        self.measure();
+        if self.reclaim.has_ended()
+            && let Err(error) = engine.let_go()
+        {
+            self.fail(error, Vec::new());
+        }
     }
 
     /// Figures that cost something, once in a while.
