@@ -8,6 +8,7 @@ mod connection;
 mod dial;
 pub mod doctor;
 mod error;
+mod link;
 pub mod reason;
 mod session;
 mod target;
@@ -15,8 +16,9 @@ mod trust;
 mod wire;
 
 pub use connection::{Client, Event};
-pub use dial::{Dial, DialError, Stage};
+pub use dial::{Dial, DialError, Prepared, Stage};
 pub use error::{ClientError, Kind, PublishError};
+pub use link::Link;
 pub use session::Session;
 pub use target::{Carrier, Target, TargetError};
 pub use trust::{Dialect, Presented, TlsFailure, Trust, TrustError};

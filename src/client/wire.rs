@@ -1,13 +1,14 @@
 //! The stream that carries MQTT, whatever it is made of: bytes in, bytes out, and how it has ended.
 
 use std::{
+    cell::RefCell,
     collections::VecDeque,
     io,
     pin::Pin,
     task::{Context, Poll, ready},
 };
 
-use bytes::{Buf as _, Bytes, BytesMut};
+use bytes::{Buf as _, Bytes};
 use futures_util::{Sink as _, Stream as _};
 use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
 use tokio_tungstenite::{
@@ -27,11 +28,19 @@ pub(super) const MAX_PACKET: u32 = 268_435_455 + 5;
 /// What is read at once.
 const READ: usize = 64 * 1024;
 
+/// What a WebSocket reads at once: tungstenite keeps a buffer of this size for each, and TLS yields no more anyway.
+const READ_WEBSOCKET: usize = 16 * 1024;
+
+thread_local! {
+    /// Where bytes are read to first, so that a connection on which nothing comes owns no buffer: thousands of them
+    /// stand on one thread of a benchmark.
+    static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
 /// A connection. Receiving and sending go on at the same time: neither waits for the other.
 pub(super) enum Wire {
     Bytes {
         stream: Box<dyn Io>,
-        buffer: BytesMut,
     },
     WebSocket {
         stream: Box<WebSocketStream<Box<dyn Io>>>,
@@ -44,15 +53,13 @@ pub(super) enum Wire {
 
 impl Wire {
     pub(super) fn bytes(stream: Box<dyn Io>) -> Self {
-        Self::Bytes {
-            stream,
-            buffer: BytesMut::new(),
-        }
+        Self::Bytes { stream }
     }
 
     /// A WebSocket from its first frame on; `received` came behind the answer to its opening handshake.
     pub(super) async fn websocket(stream: Box<dyn Io>, received: Vec<u8>) -> Self {
         let config = WebSocketConfig::default()
+            .read_buffer_size(READ_WEBSOCKET)
             .max_message_size(Some(MAX_PACKET as usize))
             .max_frame_size(Some(MAX_PACKET as usize));
         let stream =
@@ -67,15 +74,13 @@ impl Wire {
     /// More bytes, `None` once the other end has closed in order.
     pub(super) fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Bytes>>> {
         match self {
-            Self::Bytes { stream, buffer } => {
-                buffer.resize(READ, 0);
-                let mut unfilled = ReadBuf::new(buffer);
-                let read = ready!(Pin::new(stream).poll_read(cx, &mut unfilled));
-                let count = unfilled.filled().len();
-                read?;
-                let received = buffer.split_to(count).freeze();
+            Self::Bytes { stream } => SCRATCH.with_borrow_mut(|scratch| {
+                scratch.resize(READ, 0);
+                let mut unfilled = ReadBuf::new(scratch);
+                ready!(Pin::new(stream).poll_read(cx, &mut unfilled))?;
+                let received = Bytes::copy_from_slice(unfilled.filled());
                 Poll::Ready(Ok(Some(received).filter(|bytes| !bytes.is_empty())))
-            }
+            }),
             Self::WebSocket { stream, closed, .. } => loop {
                 match ready!(Pin::new(&mut **stream).poll_next(cx)) {
                     Some(Ok(Message::Binary(bytes))) => return Poll::Ready(Ok(Some(bytes))),
@@ -99,7 +104,7 @@ impl Wire {
         frames: &mut VecDeque<Bytes>,
     ) -> Poll<io::Result<()>> {
         match self {
-            Self::Bytes { stream, .. } => {
+            Self::Bytes { stream } => {
                 while let Some(frame) = frames.front_mut() {
                     let written = ready!(Pin::new(&mut *stream).poll_write(cx, frame))?;
                     if written == 0 && !frame.is_empty() {
@@ -136,11 +141,16 @@ impl Wire {
     /// Says that nothing more will be sent.
     pub(super) fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
-            Self::Bytes { stream, .. } => Pin::new(stream).poll_shutdown(cx),
+            Self::Bytes { stream } => Pin::new(stream).poll_shutdown(cx),
             Self::WebSocket { stream, .. } => {
                 Pin::new(&mut **stream).poll_close(cx).map_err(broken)
             }
         }
+    }
+
+    /// A frame of its own for each piece that is sent, where packets begin and end with it.
+    pub(super) const fn is_framed(&self) -> bool {
+        matches!(self, Self::WebSocket { .. })
     }
 
     /// Close code and reason of a WebSocket, once it has been closed with any.

@@ -51,6 +51,7 @@ impl ConnectionArguments {
                 ProtocolVersion::V3_1 => "mqttv3.1",
                 ProtocolVersion::V3_1_1 | ProtocolVersion::V5 => "mqtt",
             },
+            prepared: None,
         };
         Ok(Plan {
             connect: self.connect(&target, version, &properties)?,

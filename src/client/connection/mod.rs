@@ -15,7 +15,7 @@ use std::{
 
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::{ClientError, PublishError, Session, Target, dial::Agreed, wire::Wire};
+use super::{ClientError, Link, PublishError, Session};
 use crate::{
     message::{Message, QoS, TopicFilter},
     mqtt::{
@@ -53,9 +53,7 @@ pub enum Event {
 
 /// A client whose CONNECT was accepted.
 pub struct Client {
-    wire: Wire,
-    agreed: Option<Agreed>,
-    target: Target,
+    link: Link,
     decoder: Decoder,
     encoder: Encoder,
     frames: Frames,
@@ -83,6 +81,18 @@ impl Client {
     #[must_use]
     pub const fn session(&self) -> &Session {
         &self.session
+    }
+
+    /// The connection alone, for whoever counts packets instead of handling them. Nothing may have come but CONNACK:
+    /// so of a session that begins.
+    ///
+    /// # Errors
+    /// It has ended already.
+    pub fn into_link(self) -> Result<Link, ClientError> {
+        match self.ended {
+            Some(error) => Err(error),
+            None => Ok(self.link),
+        }
     }
 
     /// Publishes that are not acknowledged to their end.
@@ -227,7 +237,7 @@ impl Client {
             .encode(&Packet::Disconnect(disconnect), &mut self.frames);
         let flushing = poll_fn(|cx| {
             // A broker that cannot get rid of its own does not read ours.
-            while let Poll::Ready(Ok(Some(_))) = self.wire.poll_receive(cx) {}
+            while let Poll::Ready(Ok(Some(_))) = self.link.wire.poll_receive(cx) {}
             self.poll_flush(cx)
         });
         match timeout(CLOSE_PATIENCE, flushing).await {
@@ -236,8 +246,8 @@ impl Client {
         }
         // All is said. To go before the other end does would cost it what it has not read yet.
         let closing = async {
-            let _ = poll_fn(|cx| self.wire.poll_close(cx)).await;
-            while let Ok(Some(_)) = poll_fn(|cx| self.wire.poll_receive(cx)).await {}
+            let _ = poll_fn(|cx| self.link.wire.poll_close(cx)).await;
+            while let Ok(Some(_)) = poll_fn(|cx| self.link.wire.poll_receive(cx)).await {}
         };
         let _ = timeout(CLOSE_PATIENCE, closing).await;
         Ok(())
@@ -264,7 +274,7 @@ impl Client {
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.is_flushing = true;
         loop {
-            ready!(self.wire.poll_send(cx, self.frames.finish()))?;
+            ready!(self.link.wire.poll_send(cx, self.frames.finish()))?;
             self.last_sent = Instant::now();
             if self.frames.is_empty() {
                 self.is_flushing = false;
@@ -299,7 +309,7 @@ impl Client {
 impl std::fmt::Debug for Client {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Client")
-            .field("target", &self.target)
+            .field("link", &self.link)
             .finish_non_exhaustive()
     }
 }

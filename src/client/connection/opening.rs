@@ -29,16 +29,14 @@ impl Client {
         connect: &Connect,
         session: Session,
     ) -> Result<Self, ClientError> {
-        let (wire, agreed) = dial.dial(target).await.map_err(ClientError::Dial)?;
+        let link = dial.dial(target).await.map_err(ClientError::Dial)?;
         let limits = Limits {
             max_packet_size: connect.maximum_packet_size.unwrap_or(MAX_PACKET),
             topic_alias_maximum: connect.topic_alias_maximum,
             max_topic_levels: usize::from(u16::MAX),
         };
         let mut client = Self {
-            wire,
-            agreed,
-            target: target.clone(),
+            link,
             decoder: Decoder::for_client(connect.version, limits),
             encoder: Encoder::for_client(connect.version),
             frames: Frames::default(),
@@ -82,8 +80,7 @@ impl Client {
     fn poll_connack(&mut self, cx: &mut Context<'_>) -> Poll<Result<ConnAck, ClientError>> {
         let _ = self.poll_flush(cx);
         loop {
-            let received = ready!(self.wire.poll_receive(cx));
-            let bytes = self.received(received, true)?;
+            let bytes = ready!(self.link.poll_packets(cx, true))?;
             if let Some(hint) = other_protocol(&bytes) {
                 return Poll::Ready(Err(ClientError::NotMqtt(hint)));
             }

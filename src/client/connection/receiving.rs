@@ -1,11 +1,6 @@
 //! What comes, and what is answered by itself: acknowledgements, and the end.
 
-use std::{
-    io,
-    task::{Context, Poll},
-};
-
-use bytes::Bytes;
+use std::task::{Context, Poll};
 
 use super::{Client, Event};
 use crate::{
@@ -26,10 +21,9 @@ impl Client {
                 Poll::Pending => {}
             }
         }
-        match self.wire.poll_receive(cx) {
+        match self.link.poll_packets(cx, false) {
             Poll::Ready(received) => {
-                let bytes = self.received(received, false)?;
-                self.decoder.push(bytes);
+                self.decoder.push(received?);
                 Poll::Ready(self.drain())
             }
             Poll::Pending => match write_error {
@@ -37,32 +31,6 @@ impl Client {
                 None if self.events.is_empty() => Poll::Pending,
                 None => Poll::Ready(Ok(())),
             },
-        }
-    }
-
-    pub(super) fn received(
-        &self,
-        received: io::Result<Option<Bytes>>,
-        before_connack: bool,
-    ) -> Result<Bytes, ClientError> {
-        match received {
-            Ok(Some(bytes)) => Ok(bytes),
-            Ok(None) => Err(ClientError::Closed {
-                before_connack,
-                close_frame: self.wire.close_frame(),
-            }),
-            Err(error) => {
-                let agreed = self.agreed.as_ref();
-                let refusal = agreed.and_then(|agreed| agreed.refusal(&error, &self.target));
-                Err(match refusal {
-                    Some(failure) => ClientError::Tls(failure),
-                    None if is_end(&error) => ClientError::Closed {
-                        before_connack,
-                        close_frame: self.wire.close_frame(),
-                    },
-                    None => ClientError::Io(error),
-                })
-            }
         }
     }
 
@@ -122,11 +90,4 @@ impl Client {
             let _ = self.encoder.encode(&packet, &mut self.frames);
         }
     }
-}
-
-fn is_end(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe
-    )
 }

@@ -3,9 +3,11 @@
 
 mod error;
 mod http2;
+mod prepared;
 mod upgrade;
 
 pub use error::{DialError, Stage};
+pub use prepared::Prepared;
 
 use std::{
     io,
@@ -15,6 +17,7 @@ use std::{
     time::Duration,
 };
 
+use rustls::HandshakeKind;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpSocket, TcpStream, UnixStream, lookup_host},
@@ -22,7 +25,7 @@ use tokio::{
 };
 use tokio_rustls::TlsConnector;
 
-use super::{Carrier, Target, TlsFailure, Trust, trust::Presented, wire::Wire};
+use super::{Carrier, Dialect, Link, Target, TlsFailure, Trust, trust::Presented, wire::Wire};
 
 /// How to get to a target.
 #[derive(Clone, Debug)]
@@ -39,6 +42,8 @@ pub struct Dial {
     pub unix: Option<PathBuf>,
     /// The subprotocol of a WebSocket: `mqtt`, or `mqttv3.1` for MQTT 3.1.
     pub subprotocol: &'static str,
+    /// What many connections to the same target share, from [`Dial::prepare`].
+    pub prepared: Option<Prepared>,
 }
 
 /// A byte stream.
@@ -49,6 +54,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Io for S {}
 /// TLS that has been agreed on, for whoever reads after it: a client certificate is refused only then.
 pub(super) struct Agreed {
     pub(super) presented: Presented,
+    pub(super) is_resumed: bool,
 }
 
 impl Default for Dial {
@@ -60,6 +66,7 @@ impl Default for Dial {
             bind: None,
             unix: None,
             subprotocol: "mqtt",
+            prepared: None,
         }
     }
 }
@@ -69,7 +76,7 @@ impl Dial {
     ///
     /// # Errors
     /// How far it came, and what was in the way there.
-    pub(super) async fn dial(&self, target: &Target) -> Result<(Wire, Option<Agreed>), DialError> {
+    pub(super) async fn dial(&self, target: &Target) -> Result<Link, DialError> {
         let deadline = Instant::now() + self.timeout;
         let stream = self.connect(target, deadline).await?;
         let (stream, agreed) = if target.tls {
@@ -90,7 +97,11 @@ impl Dial {
             }
         };
         match opened {
-            Ok(wire) => Ok((wire, agreed)),
+            Ok(wire) => Ok(Link {
+                wire,
+                agreed,
+                target: target.clone(),
+            }),
             // Since TLS 1.3 a server says only after the handshake that it wanted another certificate.
             Err(DialError::Io(Stage::Upgrade, error)) => {
                 let agreed = agreed.as_ref();
@@ -106,13 +117,11 @@ impl Dial {
             let connected = UnixStream::connect(path).await;
             return Ok(Box::new(connected.map_err(DialError::Unix)?));
         }
-        let looking = lookup_host((target.host.as_str(), target.port));
-        let failed = |error| DialError::Resolve(target.host.clone(), error);
-        let found = self.within(deadline, Stage::Resolve, async {
-            looking.await.map_err(failed)
-        });
+        let addrs = match &self.prepared {
+            Some(prepared) => prepared.addrs.clone(),
+            None => self.resolve(target, deadline).await?,
+        };
         let mut last = None;
-        let addrs: Vec<_> = found.await?.filter(|addr| self.can_reach(*addr)).collect();
         for (at, addr) in addrs.iter().enumerate() {
             // One address that does not answer must not take the time of the others.
             let share = (deadline - Instant::now()) / u32::try_from(addrs.len() - at).unwrap_or(1);
@@ -129,6 +138,20 @@ impl Dial {
             );
             DialError::Resolve(target.host.clone(), nothing)
         }))
+    }
+
+    /// The addresses of the host that can be connected to from where we are.
+    async fn resolve(
+        &self,
+        target: &Target,
+        deadline: Instant,
+    ) -> Result<Vec<SocketAddr>, DialError> {
+        let looking = lookup_host((target.host.as_str(), target.port));
+        let failed = |error| DialError::Resolve(target.host.clone(), error);
+        let found = self.within(deadline, Stage::Resolve, async {
+            looking.await.map_err(failed)
+        });
+        Ok(found.await?.filter(|addr| self.can_reach(*addr)).collect())
     }
 
     fn can_reach(&self, addr: SocketAddr) -> bool {
@@ -156,27 +179,43 @@ impl Dial {
         stream: Box<dyn Io>,
         deadline: Instant,
     ) -> Result<(Box<dyn Io>, Agreed), DialError> {
-        let dialect = self.trust.dialect(target).map_err(DialError::Trust)?;
-        let mut config = dialect.config;
-        let alpn = self.alpn.as_deref().unwrap_or(match target.carrier {
-            Carrier::Tcp => "mqtt",
-            Carrier::WebSocket => "http/1.1",
-            Carrier::Http2 => "h2",
-        });
-        config.alpn_protocols = vec![alpn.as_bytes().to_vec()];
-        let connector = TlsConnector::from(Arc::new(config));
+        let prepared = self.prepared.as_ref().and_then(|all| all.tls.clone());
+        let (config, presented) = match prepared {
+            Some(shared) => shared,
+            None => {
+                let dialect = self.dialect(target)?;
+                (Arc::new(dialect.config), dialect.presented)
+            }
+        };
+        let connector = TlsConnector::from(config);
         let connecting = connector.connect(target.server_name(), stream);
-        let presented = dialect.presented;
         let shaking = async {
             let failed = |error| DialError::Tls(TlsFailure::of(&error, target, &presented));
             connecting.await.map_err(failed)
         };
         let stream = self.within(deadline, Stage::Tls, shaking).await?;
-        let spoken = stream.get_ref().1.alpn_protocol();
+        let tls = stream.get_ref().1;
+        let spoken = tls.alpn_protocol();
         if target.carrier == Carrier::Http2 && self.alpn.is_none() && spoken != Some(b"h2") {
             return Err(DialError::NoHttp2);
         }
-        Ok((Box::new(stream), Agreed { presented }))
+        let agreed = Agreed {
+            presented,
+            is_resumed: tls.handshake_kind() == Some(HandshakeKind::Resumed),
+        };
+        Ok((Box::new(stream), agreed))
+    }
+
+    /// What to shake hands with, ALPN included.
+    fn dialect(&self, target: &Target) -> Result<Dialect, DialError> {
+        let mut dialect = self.trust.dialect(target).map_err(DialError::Trust)?;
+        let alpn = self.alpn.as_deref().unwrap_or(match target.carrier {
+            Carrier::Tcp => "mqtt",
+            Carrier::WebSocket => "http/1.1",
+            Carrier::Http2 => "h2",
+        });
+        dialect.config.alpn_protocols = vec![alpn.as_bytes().to_vec()];
+        Ok(dialect)
     }
 
     async fn within<T>(
