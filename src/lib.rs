@@ -24,6 +24,8 @@ pub mod admin; // HTTP endpoints, local control
 
 pub mod client; // the way to a broker from outside, for the tools of the command line
 
+pub mod bench; // a load generator, for any broker
+
 pub mod config; // what the operator wrote becomes the checked Config of each part
 
 pub mod runtimes; // the threads that connections live on

@@ -21,6 +21,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("sys", &["message", "telemetry", "router"]),
     // From the broker it takes packets, their codec, and the words for certificates.
     ("client", &["message", "mqtt", "router", "listener"]),
+    ("bench", &["message", "mqtt", "router", "client"]),
     ("snippets", &["message", "client"]),
 ];
 

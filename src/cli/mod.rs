@@ -1,5 +1,6 @@
 //! The command line: what people type, and what they read. Start at [`run`].
 
+mod bench;
 mod cert;
 mod check;
 mod client;
@@ -106,6 +107,9 @@ enum Command {
     Sub(Box<subscribe::SubscribeArguments>),
     /// Publish a request and print the response, as mosquitto_rr does
     Rr(Box<request::RequestArguments>),
+    /// Load a broker with many clients, and measure it and what it does, as emqtt_bench does
+    #[command(subcommand)]
+    Bench(bench::Command),
     /// Print what makes a shell complete this command line
     Completion {
         /// Which shell
@@ -176,6 +180,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Pub(arguments) => publish::run(&arguments),
         Command::Sub(arguments) => subscribe::run(&arguments),
         Command::Rr(arguments) => request::run(&arguments),
+        Command::Bench(command) => bench::run(&command),
         Command::Completion { shell } => generate::completion(shell),
         Command::Man { directory } => generate::man(directory.as_deref()),
     };

@@ -47,6 +47,7 @@ fn manual_pages_are_rendered_without_a_warning() {
         "gatemq-sub",
         "gatemq-rr",
         "gatemq-cert-show",
+        "gatemq-bench-fanin",
     ] {
         let path = format!("pages/{name}.1");
         assert!(made.out.contains(&path), "no {path} in {}", made.out);

@@ -6,6 +6,7 @@
     reason = "helpers of tests are not in functions marked as tests"
 )]
 
+mod bench;
 mod cert;
 mod check;
 mod client;

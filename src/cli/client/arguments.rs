@@ -167,6 +167,24 @@ pub(crate) struct ConnectionArguments {
     pub(super) help: Option<bool>,
 }
 
+impl ConnectionArguments {
+    /// What client identifiers begin with.
+    pub(crate) fn id_prefix(&self) -> Option<&str> {
+        self.id_prefix.as_deref()
+    }
+
+    /// A flag that many clients cannot share.
+    pub(crate) const fn is_for_one_client(&self) -> Option<&'static str> {
+        if self.id.is_some() {
+            Some("--id")
+        } else if self.disable_clean_session {
+            Some("--disable-clean-session")
+        } else {
+            None
+        }
+    }
+}
+
 /// A QoS as people type it.
 pub(crate) fn qos(text: &str) -> Result<QoS, String> {
     let qos = text.parse().ok().and_then(QoS::from_bits);

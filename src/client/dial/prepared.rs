@@ -5,9 +5,7 @@ use std::{collections::VecDeque, net::SocketAddr, sync::Arc};
 use parking_lot::Mutex;
 use rustls::{
     ClientConfig, NamedGroup,
-    client::{
-        ClientSessionStore, Resumption, Tls12ClientSessionValue, Tls13ClientSessionValue,
-    },
+    client::{ClientSessionStore, Resumption, Tls12ClientSessionValue, Tls13ClientSessionValue},
     pki_types::ServerName,
 };
 use tokio::time::Instant;

@@ -9,19 +9,19 @@ use std::process::Command;
 use crate::support::{Broker, Finished, Folder, TWO_LISTENERS, finish};
 
 /// A broker, and where it is.
-pub(super) struct Gate {
-    pub(super) folder: Folder,
-    pub(super) broker: Broker,
-    pub(super) plain: u16,
-    pub(super) secure: u16,
+pub(crate) struct Gate {
+    pub(crate) folder: Folder,
+    pub(crate) broker: Broker,
+    pub(crate) plain: u16,
+    pub(crate) secure: u16,
 }
 
 impl Gate {
-    fn open() -> Self {
+    pub(crate) fn open() -> Self {
         Self::with(TWO_LISTENERS)
     }
 
-    fn with(configuration: &str) -> Self {
+    pub(crate) fn with(configuration: &str) -> Self {
         let folder = Folder::with(configuration);
         let broker = folder.start(&[]);
         Self {
@@ -32,12 +32,12 @@ impl Gate {
         }
     }
 
-    fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("mqtt://localhost:{}", self.plain)
     }
 
     /// Every way to it, as flags. Certificates are those of the working directory.
-    fn ways(&self) -> [Vec<String>; 6] {
+    pub(crate) fn ways(&self) -> [Vec<String>; 6] {
         let (plain, secure) = (self.plain, self.secure);
         [
             vec![format!("mqtt://localhost:{plain}")],
@@ -49,7 +49,7 @@ impl Gate {
         ]
     }
 
-    fn gatemq(&self, command: &str, way: &[String], flags: &[&str]) -> Command {
+    pub(crate) fn gatemq(&self, command: &str, way: &[String], flags: &[&str]) -> Command {
         let mut gatemq = self.folder.gatemq(&[command]);
         gatemq.args(way).args(flags);
         gatemq
