@@ -44,7 +44,7 @@ const LOOK: Duration = Duration::from_millis(5);
 /// Without anything that arrives for so long, what is missing is lost.
 const DRAIN_PATIENCE: Duration = Duration::from_secs(5);
 
-/// For every thread to see that publishing begins before the first message is due.
+/// For every thread to see that publishing begins before the first message of an open loop is due.
 const START: Duration = Duration::from_millis(20);
 
 /// Between two words on the progress.
@@ -232,15 +232,25 @@ impl Bench<'_> {
                 }
             })
         };
-        let start = now() + u64::try_from(START.as_nanos()).unwrap_or_default();
-        let warm_up = u64::try_from(plan.warm_up.as_nanos()).unwrap_or(u64::MAX);
-        let warm_up_ends = Instant::now() + START + plan.warm_up;
-        self.shared.begin(start, start.saturating_add(warm_up));
-        let _ = self.phases.send(Phase::Publish);
-        self.wait("warming up", Some(warm_up_ends), is_done).await;
+        let lead = match plan.load.arrival {
+            Arrival::Rate(_) => START,
+            Arrival::Window(_) => Duration::ZERO,
+        };
+        let warm_up = plan.warm_up;
+        let nanoseconds = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        let start = now().saturating_add(nanoseconds(lead));
+        self.shared
+            .begin(start, start.saturating_add(nanoseconds(warm_up)));
+        let mut begin = Instant::now();
         measured.started = usage(pid)?;
-        measured.at_start = self.shared.counts();
-        let begin = Instant::now();
+        let _ = self.phases.send(Phase::Publish);
+        if !(lead + warm_up).is_zero() {
+            self.wait("warming up", Some(begin + lead + warm_up), is_done)
+                .await;
+            begin = Instant::now();
+            measured.started = usage(pid)?;
+            measured.at_start = self.shared.counts();
+        }
         self.wait("measuring", self.end_of_measuring(begin), is_done)
             .await;
         self.shared.end(now());

@@ -34,7 +34,10 @@ fn a_plan_that_makes_no_sense_is_a_usage_error() {
         &["pairs", "--window", "2", "--rate", "5"],
         &["--window", "--rate"],
     );
-    usage(&["pairs", "--rate", "5", "-I", "5"], &["--rate", "-I"]);
+    usage(
+        &["pairs", "--rate", "5", "-I", "5"],
+        &["--rate", "--interval_of_msg"],
+    );
     usage(&["pairs", "--window", "0"], &["'0'"]);
     usage(&["pairs", "--rate", "0"], &["above 0"]);
     usage(&["pairs", "--rate", "NaN"], &["expected is a number"]);
