@@ -188,7 +188,7 @@ async fn open<'a>(
         Role::Subscriber(filter) => active.subscribe(filter),
         Role::Publisher(index, topic) => {
             let publisher = Publisher::new(
-                *index,
+                (thread.shared.run, *index),
                 topic,
                 connect.version,
                 &plan.load,
@@ -309,12 +309,18 @@ impl Active<'_> {
     /// Counts a message; the publisher that may wait for it.
     fn message(&mut self, payload: &[u8], now: u64) -> Option<u32> {
         let counters = self.thread.counters();
-        let Some(stamp) = Stamp::read(payload) else {
+        let shared = &self.thread.shared;
+        // Who publishes here, too, waits for its own messages only.
+        let is_ours = |stamp: &Stamp| stamp.run == shared.run || shared.flows.is_empty();
+        let Some(stamp) = Stamp::read(payload).filter(is_ours) else {
             add(&counters.delivered, 1);
             add(&counters.unstamped, 1);
             return None;
         };
-        match self.order.note(stamp.publisher, stamp.sequence) {
+        match self
+            .order
+            .note((stamp.run, stamp.publisher), stamp.sequence)
+        {
             Place::Next => {}
             Place::Late => add(&counters.out_of_order, 1),
             Place::Duplicate => {

@@ -29,6 +29,7 @@ pub(super) enum Inbound {
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[expect(clippy::enum_variant_names, reason = "the standard's names")]
 pub(super) enum AckKind {
     PubAck,
     PubRec,

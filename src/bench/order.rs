@@ -13,12 +13,15 @@ pub(super) enum Place {
     Late,
 }
 
+/// A run, and a publisher of it.
+type Source = (u32, u32);
+
 /// What one subscriber has got of each publisher.
 #[derive(Debug, Default)]
 pub(super) struct Order {
     /// Nearly all subscribers hear one publisher: no look-up for the last one heard.
-    last: Option<(u32, Seen)>,
-    others: HashMap<u32, Seen>,
+    last: Option<(Source, Seen)>,
+    others: HashMap<Source, Seen>,
 }
 
 /// The highest number so far, and which of the 64 up to it have come.
@@ -29,7 +32,7 @@ struct Seen {
 }
 
 impl Order {
-    pub(super) fn note(&mut self, publisher: u32, sequence: u32) -> Place {
+    pub(super) fn note(&mut self, publisher: Source, sequence: u32) -> Place {
         if let Some((last, seen)) = &mut self.last {
             if *last == publisher {
                 return seen.note(sequence);
@@ -72,10 +75,11 @@ mod tests {
     fn what_comes_twice_or_late_is_told_apart() {
         let mut order = Order::default();
         let mut check = |publisher, sequence, place| {
+            let publisher = (1, publisher);
             assert_eq!(
                 order.note(publisher, sequence),
                 place,
-                "{publisher} {sequence}"
+                "{publisher:?} {sequence}"
             );
         };
         check(1, 5, Place::Next);

@@ -22,6 +22,7 @@ const MAX_IN_FLIGHT: u16 = 1000;
 /// A publisher's part of the load.
 #[derive(Debug)]
 pub(super) struct Publisher {
+    run: u32,
     index: u32,
     packet: Vec<u8>,
     /// Where the packet identifier stands; `None` at QoS 0.
@@ -46,9 +47,9 @@ struct InFlight {
 }
 
 impl Publisher {
-    /// `receive_maximum`: what the broker allows.
+    /// Of this run, with this place among all; `receive_maximum`: what the broker allows.
     pub(super) fn new(
-        index: u32,
+        (run, index): (u32, u32),
         topic: &TopicName,
         version: ProtocolVersion,
         load: &Load,
@@ -70,6 +71,7 @@ impl Publisher {
             0
         };
         Self {
+            run,
             index,
             // Behind the fixed header stands the topic, its length before it.
             id_at: is_acknowledged.then(|| {
@@ -115,6 +117,7 @@ impl Publisher {
     /// The next message: the packet, and what makes it out of the last one. There has to be a place for it.
     pub(super) fn next(&mut self, time: u64) -> (&[u8], impl FnOnce(&mut [u8]) + use<>) {
         let stamp = Stamp {
+            run: self.run,
             time,
             publisher: self.index,
             sequence: u32::try_from(self.sent & u64::from(u32::MAX)).unwrap_or_default(),
@@ -217,7 +220,7 @@ mod tests {
     fn publisher(qos: QoS, version: ProtocolVersion, window: u32) -> Publisher {
         let topic = TopicName::parse("a/b").expect("a topic");
         let load = load(qos, Arrival::Window(window));
-        Publisher::new(3, &topic, version, &load, 4, None)
+        Publisher::new((9, 3), &topic, version, &load, 4, None)
     }
 
     #[test]
@@ -244,7 +247,8 @@ mod tests {
                 assert_eq!(publish.packet_id, id);
                 assert_eq!(publish.message.topic.as_str(), "a/b");
                 let stamp = Stamp::read(&publish.message.payload).expect("stamped");
-                assert_eq!((stamp.time, stamp.publisher, stamp.sequence), (77, 3, 1));
+                let seen = (stamp.run, stamp.publisher, stamp.sequence, stamp.time);
+                assert_eq!(seen, (9, 3, 1, 77));
             }
         }
     }

@@ -28,6 +28,8 @@ pub(super) enum Phase {
 
 /// What all threads share.
 pub(super) struct Shared {
+    /// Tells this run from others.
+    pub(super) run: u32,
     pub(super) plan: Plan,
     /// One for each thread.
     pub(super) counters: Vec<Counters>,
@@ -49,6 +51,7 @@ impl Phase {
 impl Shared {
     pub(super) fn new(plan: Plan) -> Self {
         Self {
+            run: rand::random(),
             counters: (0..plan.threads).map(|_| Counters::default()).collect(),
             flows: (0..plan.publishers()).map(|_| Flow::new()).collect(),
             claimed: AtomicU64::new(0),

@@ -108,7 +108,7 @@ enum Command {
     /// Publish a request and print the response, as mosquitto_rr does
     Rr(Box<request::RequestArguments>),
     /// Load a broker with many clients, and measure it and what it does, as emqtt_bench does
-    #[command(subcommand)]
+    #[command(subcommand, after_help = bench::FIELDS)]
     Bench(bench::Command),
     /// Print what makes a shell complete this command line
     Completion {

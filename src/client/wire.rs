@@ -28,8 +28,9 @@ pub(super) const MAX_PACKET: u32 = 268_435_455 + 5;
 /// What is read at once.
 const READ: usize = 64 * 1024;
 
-/// What a WebSocket reads at once: tungstenite keeps a buffer of this size for each, and TLS yields no more anyway.
-const READ_WEBSOCKET: usize = 16 * 1024;
+/// What a WebSocket reads at once: tungstenite keeps a buffer of this size for each, and a larger one for a message that
+/// does not fit.
+const READ_WEBSOCKET: usize = 4 * 1024;
 
 thread_local! {
     /// Where bytes are read to first, so that a connection on which nothing comes owns no buffer: thousands of them

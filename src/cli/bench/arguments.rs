@@ -19,6 +19,20 @@ and in `gatemq pub`.
 
 Exit codes: 0 done, 2 usage, 3 unreachable, 4 refused, 5 timeout.";
 
+/// At the foot of `gatemq bench --help`: what scripts rely on.
+pub(crate) const FIELDS: &str = "\
+Of --json, latencies are objects of count, mean, p50, p90, p99, p99.9 and max in microseconds, and what does not apply is
+null: scenario, url, mqtt_version, clients, threads, qos, payload_bytes, window, offered_per_second, seconds, interrupted;
+connections: opened, failed, lost, resumed, opened_per_second, handshake_latency_us, failures (reason, count);
+messages: sent, acknowledged, refused, expected, delivered, dropped, duplicates, out_of_order, unstamped, stalls,
+sent_per_second, delivered_per_second; delivery_latency_us; acknowledgement_latency_us;
+rounds: seconds, connected, failed, resumed;
+server: pid, cores, cpu_us_per_message, user_us_per_message, system_us_per_message, cpu_us_per_connection, rss_bytes,
+anonymous_bytes, rss_bytes_per_connection; generator: cores, is_limit.
+
+Messages are counted over the whole run; rates, latencies and CPU are of the time behind --warmup. A closed loop that
+waits for a message for 3 seconds takes it for lost and goes on: a stall. unstamped are messages of others.";
+
 /// Connections that are opened at the same time, where nothing else is said: enough to keep a broker busy.
 const CONCURRENCY: usize = 100;
 
@@ -289,6 +303,15 @@ impl Command {
             return Err(format!(
                 "{flag} is for one client, and here are many; --id-prefix says what their identifiers begin with"
             ));
+        }
+        if connection
+            .properties
+            .message(client::Command::Publish)
+            .is_some()
+        {
+            return Err(
+                "-D publish is for `gatemq pub`; messages have no properties here".to_owned(),
+            );
         }
         let (time, topic, load) = self.parts();
         let limit = topic

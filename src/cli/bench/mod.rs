@@ -3,7 +3,7 @@
 mod arguments;
 mod progress;
 
-pub(super) use arguments::Command;
+pub(super) use arguments::{Command, FIELDS};
 
 use gatemq::{
     bench::{self, BenchError, Failure, Plan, Report},
