@@ -3,6 +3,7 @@
 //!
 //! Start at [`run`]: it lets `thread`s of `client`s go through the phases of a [`Plan`], and makes a [`Report`].
 
+mod active;
 mod client;
 mod flow;
 mod inbound;
