@@ -1,11 +1,12 @@
-//! What a broker that stands still does to the figures.
+//! What is not as it should be shows in the figures: a broker that stands still, or goes, and messages that others get or
+//! publish.
 
 use std::{thread, time::Duration};
 
 use rustix::process::Signal;
 use serde_json::Value;
 
-use super::command;
+use super::{bench, command};
 use crate::{
     client::Gate,
     support::{Broker, PATIENCE, within},
@@ -61,4 +62,89 @@ fn a_broker_that_goes_away_is_told_with_the_clients_it_took() {
         "{}",
         running.err.text()
     );
+}
+
+/// Somebody else is in the group of a shared subscription and gets a part of the messages: they are missing, and said to
+/// be.
+#[test]
+fn messages_that_do_not_arrive_are_counted() {
+    let gate = Gate::open();
+    let thief = gate.subscribe(&["-t", "$share/gatemq-bench/taken"]);
+    let flags = [
+        "fanin", "-c", "2", "-t", "taken", "--shared", "--rate", "200", "-L", "40",
+    ];
+    let report = bench(&gate, &[gate.url()], &flags);
+    let messages = &report["messages"];
+    let dropped = messages["dropped"].as_u64().unwrap();
+    assert!(dropped > 0, "{report:#}");
+    assert_eq!(
+        messages["delivered"].as_u64().unwrap() + dropped,
+        40,
+        "{report:#}"
+    );
+    drop(thief);
+}
+
+/// A closed loop goes on where a message does not come, and says how often.
+#[test]
+fn a_closed_loop_gives_up_what_is_lost() {
+    let gate = Gate::open();
+    let thief = gate.subscribe(&["-t", "$share/gatemq-bench/taken"]);
+    let flags = ["fanin", "-c", "1", "-t", "taken", "--shared", "-L", "3"];
+    let report = bench(&gate, &[gate.url()], &flags);
+    assert_eq!(report["messages"]["sent"], 3, "{report:#}");
+    assert!(
+        report["messages"]["dropped"].as_u64().unwrap() > 0,
+        "{report:#}"
+    );
+    assert!(
+        report["messages"]["stalls"].as_u64().unwrap() > 0,
+        "{report:#}"
+    );
+    drop(thief);
+}
+
+#[test]
+fn messages_of_others_are_told_apart() {
+    let gate = Gate::open();
+    let flags = [
+        "fanout", "-c", "3", "-t", "ours", "--rate", "50", "-L", "100",
+    ];
+    let mut running = Broker::spawn(&mut command(&gate, &[gate.url()], &flags));
+    let subscribed = || gate.folder.status()["subscriptions"] == 3;
+    assert!(within(PATIENCE, subscribed), "{}", gate.folder.status());
+    gate.publish(&["-t", "ours", "-m", "a word of somebody else"]);
+    assert_eq!(running.wait().code(), Some(0), "{}", running.err.text());
+    let report: Value = serde_json::from_str(&running.out.text()).unwrap();
+    let messages = &report["messages"];
+    let counted = ["sent", "expected", "delivered", "unstamped", "dropped"];
+    assert_eq!(
+        counted.map(|name| messages[name].as_u64().unwrap()),
+        [100, 300, 303, 3, 0]
+    );
+    assert_eq!(report["delivery_latency_us"]["count"], 300);
+}
+
+#[test]
+fn ctrl_c_ends_it_with_what_there_is() {
+    let gate = Gate::open();
+    let flags = [
+        "pairs",
+        "-c",
+        "2",
+        "--rate",
+        "100",
+        "--duration",
+        "600",
+        "--warmup",
+        "0",
+    ];
+    let mut running = Broker::spawn(&mut command(&gate, &[gate.url()], &flags));
+    let subscribed = || gate.folder.status()["subscriptions"] == 2;
+    assert!(within(PATIENCE, subscribed), "{}", gate.folder.status());
+    running.signal(Signal::INT);
+    assert_eq!(running.wait().code(), Some(0), "{}", running.err.text());
+    let report: Value = serde_json::from_str(&running.out.text()).unwrap();
+    assert_eq!(report["interrupted"], true, "{report:#}");
+    assert_eq!(report["connections"]["lost"], 0, "{report:#}");
 }

@@ -60,14 +60,14 @@ impl Gate {
         finish(&mut self.gatemq(command, &[self.url()], flags))
     }
 
-    fn publish(&self, flags: &[&str]) {
+    pub(crate) fn publish(&self, flags: &[&str]) {
         let finished = self.run("pub", flags);
         let written = (finished.out.as_str(), finished.err.as_str());
         assert_eq!((finished.code, written), (Some(0), ("", "")), "{flags:?}");
     }
 
     /// Subscribes and waits until it has.
-    fn subscribe(&self, flags: &[&str]) -> Broker {
+    pub(crate) fn subscribe(&self, flags: &[&str]) -> Broker {
         self.subscribe_by(&[self.url()], flags)
     }
 
