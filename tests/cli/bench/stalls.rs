@@ -148,3 +148,20 @@ fn ctrl_c_ends_it_with_what_there_is() {
     assert_eq!(report["interrupted"], true, "{report:#}");
     assert_eq!(report["connections"]["lost"], 0, "{report:#}");
 }
+
+/// Subscribers of MQTT 3.1.1 get what is retained, and it was stamped by an earlier run.
+#[test]
+fn what_an_earlier_run_has_left_does_not_make_up_for_losses() {
+    let gate = Gate::open();
+    let flags = [
+        "fanout", "-c", "2", "-t", "kept", "-L", "5", "-r", "-V", "4",
+    ];
+    for unstamped in [0, 2] {
+        let report = bench(&gate, &[gate.url()], &flags);
+        let messages = &report["messages"];
+        assert_eq!(messages["unstamped"], unstamped, "{report:#}");
+        assert_eq!(messages["delivered"], 10 + unstamped, "{report:#}");
+        assert_eq!(messages["dropped"], 0, "{report:#}");
+        assert_eq!(report["delivery_latency_us"]["count"], 10, "{report:#}");
+    }
+}
