@@ -1,100 +1,69 @@
-//! Small PUBLISH packets decoded and encoded: QoS 0 and 1, MQTT 3.1.1 and 5 with the properties that are in use.
+//! PUBLISH packets and acknowledgements decoded as the broker does, and encoded for its clients: QoS 0 and 1, 64 bytes and
+//! 1 KiB, MQTT 3.1.1 and 5, with the properties that are in use, with topic aliases. A hundred packets in one read or write.
 
-use std::{hint::black_box, sync::Arc};
+mod parts;
 
-use bytes::Bytes;
+use std::hint::black_box;
+
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use gatemq::{
-    message::{Message, MessageProperties, QoS, TopicName},
+    message::QoS,
     mqtt::{
-        codec::{Decoder, Encoder, Frames, Limits},
-        packet::{Acknowledgement, Packet, PacketId, ProtocolVersion, Publish, ReasonCode},
+        codec::{Encoder, Frames},
+        packet::{Acknowledgement, Packet, PacketId, ProtocolVersion, ReasonCode},
     },
 };
-use smallvec::SmallVec;
+
+use parts::packets;
 
 /// Packets in one read, as a busy publisher sends them.
 const BATCH: u32 = 100;
 
-const LIMITS: Limits = Limits {
-    max_packet_size: 1024 * 1024,
-    topic_alias_maximum: 16,
-    max_topic_levels: 128,
-};
-
 struct Case {
-    name: &'static str,
+    name: String,
     version: ProtocolVersion,
     packet: Packet,
 }
 
-/// 64 bytes to a topic of 25, with an identifier where its QoS needs one.
-fn publish(qos: QoS, properties: Option<MessageProperties>) -> Packet {
-    let topic = TopicName::parse("site/12/device/3456/state").expect("a name");
-    let mut message = Message::new(topic, vec![b'x'; 64], qos, false);
-    message.properties = properties.map(Box::new);
-    Packet::Publish(Publish {
-        packet_id: (qos > QoS::AtMostOnce).then_some(PacketId::MIN),
-        dup: false,
-        qos,
-        retain: false,
-        message_expiry_interval: None,
-        subscription_identifiers: SmallVec::new(),
-        message: Arc::new(message),
-    })
-}
-
-/// What requests and telemetry of MQTT 5 clients carry.
-fn properties() -> MessageProperties {
-    MessageProperties {
-        payload_is_utf8: Some(true),
-        content_type: Some("application/json".into()),
-        response_topic: Some(TopicName::parse("answer/3456").expect("a name")),
-        correlation_data: Some(Bytes::from_static(b"12345678")),
-        user_properties: vec![("trace".into(), "0123456789abcdef".into())],
-    }
-}
-
 fn cases() -> Vec<Case> {
     use ProtocolVersion::{V3_1_1, V5};
-    let case = |name, version, packet| Case {
-        name,
-        version,
-        packet,
-    };
     let acknowledgement = Acknowledgement::new(PacketId::MIN, ReasonCode::Success);
-    vec![
-        case("3.1.1, QoS 0", V3_1_1, publish(QoS::AtMostOnce, None)),
-        case("3.1.1, QoS 1", V3_1_1, publish(QoS::AtLeastOnce, None)),
-        case("5, QoS 0", V5, publish(QoS::AtMostOnce, None)),
-        case("5, QoS 1", V5, publish(QoS::AtLeastOnce, None)),
-        case(
-            "5, QoS 1, five properties",
-            V5,
-            publish(QoS::AtLeastOnce, Some(properties())),
-        ),
-        case("5, PUBACK", V5, Packet::PubAck(acknowledgement)),
-    ]
-}
-
-/// The packet so many times, as bytes.
-fn batch(case: &Case) -> Bytes {
-    let mut encoder = Encoder::for_client(case.version);
-    let mut frames = Frames::default();
-    for _ in 0..BATCH {
-        encoder
-            .encode(&case.packet, &mut frames)
-            .expect("small enough");
+    let mut cases = Vec::new();
+    for (version, number) in [(V3_1_1, "3.1.1"), (V5, "5")] {
+        let mut case = |name: &str, packet| {
+            let name = format!("{number}, {name}");
+            cases.push(Case {
+                name,
+                version,
+                packet,
+            });
+        };
+        for (size, bytes) in [("64 B", 64), ("1 KiB", 1024)] {
+            for (qos, level) in [("QoS 0", QoS::AtMostOnce), ("QoS 1", QoS::AtLeastOnce)] {
+                case(
+                    &format!("{qos}, {size}"),
+                    packets::publish(level, bytes, None),
+                );
+            }
+        }
+        case("PUBACK", Packet::PubAck(acknowledgement.clone()));
+        case("PUBREC", Packet::PubRec(acknowledgement.clone()));
     }
-    frames.finish().iter().flatten().copied().collect()
+    let properties = packets::properties();
+    cases.push(Case {
+        name: "5, QoS 1, 64 B, five properties".into(),
+        version: V5,
+        packet: packets::publish(QoS::AtLeastOnce, 64, Some(properties)),
+    });
+    cases
 }
 
 fn decode(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("decode");
     group.throughput(Throughput::Elements(u64::from(BATCH)));
     for case in cases() {
-        let bytes = batch(&case);
-        let mut decoder = Decoder::for_client(case.version, LIMITS);
+        let bytes = packets::bytes(&case.packet, case.version, BATCH);
+        let mut decoder = packets::decoder(case.version);
         group.bench_function(case.name, |bencher| {
             bencher.iter(|| {
                 decoder.push(bytes.clone());
@@ -111,20 +80,27 @@ fn encode(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("encode");
     group.throughput(Throughput::Elements(u64::from(BATCH)));
     for case in cases() {
-        let mut encoder = Encoder::for_version(case.version);
+        let mut encoder = packets::encoder(case.version);
         group.bench_function(case.name, |bencher| {
-            bencher.iter(|| {
-                let mut frames = Frames::default();
-                for _ in 0..BATCH {
-                    encoder
-                        .encode(black_box(&case.packet), &mut frames)
-                        .expect("small enough");
-                }
-                black_box(frames.finish().len())
-            });
+            bencher.iter(|| encode_batch(&mut encoder, &case.packet));
         });
     }
+    let mut encoder = packets::encoder_with_aliases();
+    let packet = packets::publish(QoS::AtMostOnce, 64, None);
+    group.bench_function("5, QoS 0, 64 B, topic alias", |bencher| {
+        bencher.iter(|| encode_batch(&mut encoder, &packet));
+    });
     group.finish();
+}
+
+fn encode_batch(encoder: &mut Encoder, packet: &Packet) -> usize {
+    let mut frames = Frames::default();
+    for _ in 0..BATCH {
+        encoder
+            .encode(black_box(packet), &mut frames)
+            .expect("small enough");
+    }
+    black_box(frames.finish().len())
 }
 
 criterion_group!(benches, decode, encode);

@@ -1,14 +1,14 @@
-//! One message to a thousand subscribers, through their queues and out again.
+//! One message to a thousand subscribers, through their queues and out again; and to the three of a hundred thousand wildcard
+//! filters that match it.
 
-use std::{hint::black_box, sync::Arc, time::Duration};
+mod parts;
+
+use std::{hint::black_box, time::Duration};
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use gatemq::{
-    message::{Message, QoS, TopicFilter, TopicName},
-    router::{Config, QueueConfig, Router, SubscriptionOptions, WhenFull},
-    storage::Memory,
-    telemetry::Metrics,
-};
+use gatemq::message::QoS;
+
+use parts::router::{Filled, Mix, filter, message};
 
 const SUBSCRIBERS: u32 = 1000;
 
@@ -24,48 +24,18 @@ fn fanout(c: &mut Criterion) {
         ("qos1", &["t/+"][..], QoS::AtLeastOnce),
         ("qos1/overlapping", &["t/+", "t/#"][..], QoS::AtLeastOnce),
     ] {
-        let config = Config {
-            queue: QueueConfig {
-                max_messages: 1000,
-                max_bytes: 16 << 20,
-                max_age: Duration::MAX,
-                when_full: WhenFull::DropOldest,
-                queue_qos0: false,
-            },
-            max_queued_bytes: 1 << 30,
-            max_retained_bytes: 1 << 20,
-            max_subscriptions_per_session: 100,
-        };
-        let router = Router::new(
-            config,
-            Arc::new(Memory::default()),
-            Arc::new(Metrics::default()),
-        );
-        let now = tokio::time::Instant::now().into_std();
-        let options = SubscriptionOptions {
-            qos,
-            ..SubscriptionOptions::default()
-        };
-        let queues: Vec<_> = (0..SUBSCRIBERS)
-            .map(|client| {
-                let queue = router.register(format!("client-{client}").into(), false);
-                queue.connected(100);
-                for text in filters {
-                    let filter = TopicFilter::parse(text).expect("valid");
-                    router
-                        .subscribe(&queue, filter, options, now)
-                        .expect("below the limit");
-                }
-                queue
-            })
-            .collect();
-        let topic = TopicName::parse("t/1").expect("valid");
-        let message = Arc::new(Message::new(topic, vec![0; 64], qos, false));
+        let filled = Filled::new(SUBSCRIBERS, 1000);
+        for queue in &filled.queues {
+            for text in filters {
+                filled.subscribe(queue, filter(text), qos);
+            }
+        }
+        let message = message("t/1", 64, qos, false);
         group.bench_function(name, |b| {
             b.iter(|| {
-                router.publish(&message, now, || Box::new(|_| {}));
-                for queue in &queues {
-                    while let Some(delivery) = queue.pop(true, now) {
+                filled.publish(&message);
+                for queue in &filled.queues {
+                    while let Some(delivery) = queue.pop(true, filled.now) {
                         black_box(delivery);
                     }
                 }
@@ -75,5 +45,26 @@ fn fanout(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, fanout);
+/// What a message costs that three of very many wildcard filters match, taken out again.
+fn among_many(c: &mut Criterion) {
+    let size = if parts::is_test() { 1000 } else { 100_000 };
+    let mut group = c.benchmark_group("fanout/among");
+    group
+        .throughput(Throughput::Elements(3))
+        .sample_size(20)
+        .warm_up_time(Duration::from_millis(500))
+        .measurement_time(Duration::from_secs(3));
+    let filled = Filled::with_filters(Mix::Wildcard, size);
+    let messages = Mix::Wildcard.messages(size);
+    let mut at = 0;
+    group.bench_function(format!("{size} wildcard filters"), |b| {
+        b.iter(|| {
+            at = (at + 1) % messages.len();
+            black_box(filled.publish(&messages[at]))
+        });
+    });
+    group.finish();
+}
+
+criterion_group!(benches, fanout, among_many);
 criterion_main!(benches);

@@ -1,120 +1,119 @@
-//! One publish among 1,000, 100,000 and 1,000,000 filters, and what it costs to change one of them.
+//! One publish among 1,000, 100,000 and 1,000,000 filters, what it costs to change one of them, and both on two threads: two
+//! that publish, and one that publishes while the other subscribes and unsubscribes all the time.
+
+mod parts;
 
 use std::{
     hint::black_box,
-    sync::Arc,
-    time::{Duration, Instant},
+    sync::{
+        Barrier,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::Duration,
 };
 
-use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
-use gatemq::{
-    message::{Message, QoS, TopicFilter, TopicName},
-    router::{Config, Queue, QueueConfig, Router, SubscriptionOptions, WhenFull},
-    storage::Memory,
-    telemetry::Metrics,
+use criterion::{
+    BenchmarkGroup, BenchmarkId, Criterion, criterion_group, criterion_main, measurement::WallTime,
 };
+use gatemq::{
+    message::{Message, TopicFilter},
+    router::{Published, SubscriptionOptions},
+};
+
+use parts::router::{Filled, Mix, now};
 
 const SIZES: [usize; 3] = [1_000, 100_000, 1_000_000];
 
-/// Which filters there are; each message matches one of them, or as many as are said.
-#[derive(Clone, Copy)]
-enum Mix {
-    /// `site/S/device/D/state`.
-    Exact,
-    /// `site/S/device/D/+`, `site/S/+/D/state`, `site/S/device/D/#`: three match.
-    Wildcard,
+/// Filters, messages that match some of them, and more filters that come and go.
+struct Case {
+    mix: Mix,
+    size: usize,
+    filled: Filled,
+    messages: Vec<std::sync::Arc<Message>>,
+    extra: Vec<TopicFilter>,
 }
 
-struct Filled {
-    router: Router,
-    queues: Vec<Arc<Queue>>,
-    now: Instant,
-}
-
-impl Mix {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Exact => "exact",
-            Self::Wildcard => "wildcard",
+impl Case {
+    fn new(mix: Mix, size: usize) -> Self {
+        Self {
+            mix,
+            size,
+            filled: Filled::with_filters(mix, size),
+            messages: mix.messages(size),
+            extra: (0..1000).map(|number| mix.filter(size + number)).collect(),
         }
     }
 
-    fn filter(self, number: usize) -> TopicFilter {
-        let device = match self {
-            Self::Exact => number,
-            Self::Wildcard => number / 3,
-        };
-        let site = device % 100;
-        let text = match (self, number % 3) {
-            (Self::Exact, _) => format!("site/{site}/device/{device}/state"),
-            (Self::Wildcard, 0) => format!("site/{site}/device/{device}/+"),
-            (Self::Wildcard, 1) => format!("site/{site}/+/{device}/state"),
-            (Self::Wildcard, _) => format!("site/{site}/device/{device}/#"),
-        };
-        TopicFilter::parse(&text).expect("valid")
+    fn id(&self, name: &str) -> BenchmarkId {
+        BenchmarkId::new(format!("{name}/{}", self.mix.name()), self.size)
     }
 
-    fn message(self, number: usize, size: usize) -> Arc<Message> {
-        let devices = match self {
-            Self::Exact => size,
-            Self::Wildcard => size / 3,
-        };
-        let device = number % devices;
-        let text = format!("site/{}/device/{device}/state", device % 100);
-        let topic = TopicName::parse(&text).expect("valid");
-        Arc::new(Message::new(topic, &b"on"[..], QoS::AtMostOnce, false))
+    fn publish(&self, at: usize) -> Published {
+        self.filled
+            .publish(&self.messages[at % self.messages.len()])
     }
-}
 
-fn fill(mix: Mix, size: usize) -> Filled {
-    let config = Config {
-        queue: QueueConfig {
-            // The consumers sleep: what is measured is finding them, and one push that makes the oldest give way.
-            max_messages: 1,
-            max_bytes: 1 << 20,
-            max_age: Duration::MAX,
-            when_full: WhenFull::DropOldest,
-            queue_qos0: false,
-        },
-        max_queued_bytes: 1 << 30,
-        max_retained_bytes: 1 << 20,
-        max_subscriptions_per_session: usize::MAX,
-    };
-    let router = Router::new(
-        config,
-        Arc::new(Memory::default()),
-        Arc::new(Metrics::default()),
-    );
-    let now = tokio::time::Instant::now().into_std();
-    let queues: Vec<_> = (0..1000)
-        .map(|client| {
-            let queue = router.register(format!("client-{client}").into(), false);
-            queue.connected(10);
-            queue
+    /// Subscribes and unsubscribes.
+    fn churn(&self, at: usize) -> bool {
+        let at = at % self.extra.len();
+        let (filter, queue) = (&self.extra[at], &self.filled.queues[at]);
+        let Filled { router, now, .. } = &self.filled;
+        let options = SubscriptionOptions::default();
+        let subscribed = router.subscribe(queue, filter.clone(), options, *now);
+        subscribed.is_ok() && router.unsubscribe(queue, filter)
+    }
+
+    /// Two threads that publish; how long until both have published so many.
+    fn publish_twice(&self, times: u64) -> Duration {
+        let start = Barrier::new(3);
+        thread::scope(|scope| {
+            for offset in [0, 500] {
+                let start = &start;
+                scope.spawn(move || {
+                    start.wait();
+                    for at in 0..times as usize {
+                        black_box(self.publish(offset + at));
+                    }
+                });
+            }
+            start.wait();
+            now()
         })
-        .collect();
-    for number in 0..size {
-        let queue = &queues[number % queues.len()];
-        router
-            .subscribe(
-                queue,
-                mix.filter(number),
-                SubscriptionOptions::default(),
-                now,
-            )
-            .expect("no limit");
+        .elapsed()
     }
-    Filled {
-        router,
-        queues,
-        now,
+
+    /// One thread publishes while the other changes subscriptions; how long it takes to publish so many.
+    fn publish_under_churn(&self, times: u64) -> Duration {
+        let (start, is_over) = (Barrier::new(2), AtomicBool::new(false));
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                start.wait();
+                for at in 0.. {
+                    if is_over.load(Ordering::Relaxed) {
+                        break;
+                    }
+                    black_box(self.churn(at));
+                }
+            });
+            start.wait();
+            let begin = now();
+            for at in 0..times as usize {
+                black_box(self.publish(at));
+            }
+            let took = begin.elapsed();
+            is_over.store(true, Ordering::Relaxed);
+            took
+        })
     }
 }
 
 fn matching(c: &mut Criterion) {
-    // With --test each bench runs once: the small size shows that it works.
-    let is_test = std::env::args().any(|argument| argument == "--test");
-    let sizes = if is_test { &SIZES[..1] } else { &SIZES[..] };
+    let sizes = if parts::is_test() {
+        &SIZES[..1]
+    } else {
+        &SIZES[..]
+    };
     let mut group = c.benchmark_group("matching");
     group
         .sample_size(20)
@@ -122,42 +121,30 @@ fn matching(c: &mut Criterion) {
         .measurement_time(Duration::from_secs(2));
     for mix in [Mix::Exact, Mix::Wildcard] {
         for &size in sizes {
-            let filled = fill(mix, size);
-            // Messages of devices that lie far apart: a cache that knew the last topic would know nothing of the next.
-            let messages: Vec<_> = (0..1000)
-                .map(|number| mix.message(number * 7919, size))
-                .collect();
-            let mut at = 0;
-            group.bench_function(
-                BenchmarkId::new(format!("publish/{}", mix.name()), size),
-                |b| {
-                    b.iter(|| {
-                        at = (at + 1) % messages.len();
-                        let published = filled
-                            .router
-                            .publish(&messages[at], filled.now, || Box::new(|_| {}));
-                        black_box(published)
-                    });
-                },
-            );
-            let extra: Vec<_> = (0..1000).map(|number| mix.filter(size + number)).collect();
-            group.bench_function(
-                BenchmarkId::new(format!("churn/{}", mix.name()), size),
-                |b| {
-                    b.iter(|| {
-                        at = (at + 1) % extra.len();
-                        let queue = &filled.queues[at];
-                        let filter = extra[at].clone();
-                        let options = SubscriptionOptions::default();
-                        let subscribed =
-                            filled.router.subscribe(queue, filter, options, filled.now);
-                        black_box((subscribed, filled.router.unsubscribe(queue, &extra[at])))
-                    });
-                },
-            );
+            bench(&mut group, &Case::new(mix, size));
         }
     }
     group.finish();
+}
+
+fn bench(group: &mut BenchmarkGroup<'_, WallTime>, case: &Case) {
+    let mut at = 0;
+    let mut next = || {
+        at += 1;
+        at
+    };
+    group.bench_function(case.id("publish"), |b| {
+        b.iter(|| black_box(case.publish(next())));
+    });
+    group.bench_function(case.id("churn"), |b| {
+        b.iter(|| black_box(case.churn(next())));
+    });
+    group.bench_function(case.id("publish on each of two threads"), |b| {
+        b.iter_custom(|times| case.publish_twice(times));
+    });
+    group.bench_function(case.id("publish under churn"), |b| {
+        b.iter_custom(|times| case.publish_under_churn(times));
+    });
 }
 
 criterion_group!(benches, matching);

@@ -1,10 +1,15 @@
-//! What the bench of durability reads and computes, without the brokers that it starts: a bench that is a program of its own
-//! has no place for tests.
+//! What the benches of durability and instructions read and compute, without the programs that they start: a bench that is a
+//! program of its own has no place for tests.
 
-#![allow(dead_code, reason = "only a part of the bench runs without brokers")]
+#![allow(
+    dead_code,
+    reason = "only a part of the benches runs without other programs"
+)]
 
 #[path = "../../benches/durability/connection.rs"]
 mod connection;
+#[path = "../../benches/instructions/counts.rs"]
+mod counts;
 #[path = "../../benches/durability/document.rs"]
 mod document;
 #[path = "../../benches/durability/machine.rs"]
@@ -23,6 +28,7 @@ use gatemq::mqtt::{
     packet::{self, ProtocolVersion},
 };
 
+use counts::{Counts, Verdict};
 use metrics::Store;
 use statistics::{cell, count, median, number, ratio};
 use wire::{Packet, Template};
@@ -223,4 +229,62 @@ fn answers_are_read() {
     ] {
         assert!(wire::read(bytes).is_err(), "{bytes:?}");
     }
+}
+
+fn counts(by_name: &[(&str, u64)]) -> Counts {
+    Counts {
+        tools: "rustc 1, valgrind-3".into(),
+        by_name: by_name
+            .iter()
+            .map(|(name, count)| ((*name).to_owned(), *count))
+            .collect(),
+    }
+}
+
+#[test]
+fn counts_are_read_as_they_were_written() {
+    let written = counts(&[("codec/decode, 64 B", 412), ("queue", 1)]);
+    assert_eq!(Counts::parse(&written.to_string()), Ok(written));
+    assert_eq!(
+        Counts::parse("# a word\nqueue many"),
+        Err("line 2 is \"queue many\" instead of a name and a number".into())
+    );
+}
+
+#[test]
+fn five_percent_more_is_too_much() {
+    let kept = counts(&[
+        ("same", 1000),
+        ("slower", 1000),
+        ("faster", 1000),
+        ("gone", 1),
+    ]);
+    let now = counts(&[
+        ("same", 1050),
+        ("slower", 1051),
+        ("faster", 949),
+        ("new", 1),
+    ]);
+    let verdicts: Vec<_> = kept
+        .compare(&now)
+        .iter()
+        .map(|it| (it.name.clone(), it.verdict()))
+        .collect();
+    let expected = [
+        ("faster", Verdict::Faster),
+        ("gone", Verdict::Gone),
+        ("new", Verdict::New),
+        ("same", Verdict::Same),
+        ("slower", Verdict::Slower),
+    ];
+    assert_eq!(
+        verdicts,
+        expected.map(|(name, verdict)| (name.to_owned(), verdict))
+    );
+    assert!(Verdict::Slower.is_failure() && !Verdict::Faster.is_failure());
+    let slower = kept.compare(&now).pop().expect("five").to_string();
+    assert!(
+        slower.ends_with("1051, +5.1 % of the 1000 that are kept"),
+        "{slower}"
+    );
 }
