@@ -9,7 +9,14 @@ mod walk;
 
 pub(super) use cursor::Cursor;
 
-use std::{collections::BTreeMap, ops::Bound, sync::Arc, time::Instant};
+use std::{
+    collections::{BTreeMap, btree_map::Entry},
+    ops::Bound,
+    sync::Arc,
+    time::Instant,
+};
+
+use smallvec::SmallVec;
 
 use crate::{
     message::{Message, TopicName},
@@ -72,37 +79,34 @@ impl Topics {
         changes: &mut Vec<Change>,
     ) -> Result<(), Full> {
         self.sweep(now, changes);
-        let key = key(&message.topic);
         if message.payload.is_empty() {
-            if let Some(cleared) = self.remove(&key) {
+            if let Some(cleared) = self.remove(&key(&message.topic)) {
                 changes.extend(
                     is_stored(&cleared).then(|| Change::RetainedCleared(cleared.topic.clone())),
                 );
             }
             return Ok(());
         }
-        let replaced = self
-            .kept
-            .get(&key)
-            .map_or(0, |kept| kept.message.footprint());
-        if self.bytes - replaced + message.footprint() > max_bytes {
+        if self.put(message.clone(), max_bytes).is_err() {
             self.refuse(max_bytes);
             return Err(Full);
         }
         self.is_full = false;
-        self.insert(key, message.clone());
         changes.extend(is_stored(message).then(|| Change::RetainedSet(message.clone())));
         Ok(())
     }
 
     /// Puts back what storage kept, whatever the limit is now.
     pub(super) fn restore(&mut self, message: Arc<Message>) {
-        self.insert(key(&message.topic), message);
+        // Nothing is beyond this limit.
+        let _ = self.put(message, usize::MAX);
     }
 
     /// The message of a topic, expired or not.
     pub(super) fn of(&self, topic: &TopicName) -> Option<Arc<Message>> {
-        Some(self.kept.get(&key(topic))?.message.clone())
+        let mut key: SmallVec<[u8; 64]> = SmallVec::from_slice(topic.as_str().as_bytes());
+        separate(&mut key);
+        Some(self.kept.get(&key[..])?.message.clone())
     }
 
     /// Whether any of them can expire: only then a sweep is worth its lock.
@@ -146,26 +150,45 @@ impl Topics {
         cursor.fill(&self.kept, messages, now);
     }
 
-    fn insert(&mut self, key: Box<[u8]>, message: Arc<Message>) {
-        self.remove(&key);
-        self.moment += 1;
-        let bytes = message.footprint();
-        self.bytes += bytes;
+    /// In place of what the topic has. One descent of the map: among a hundred thousand topics each costs half a
+    /// microsecond.
+    fn put(&mut self, message: Arc<Message>, max_bytes: usize) -> Result<(), Full> {
+        let (footprint, expires) = (message.footprint(), message.expires_at.is_some());
+        let moment = self.moment + 1;
+        let fits = |bytes: usize| bytes + footprint <= max_bytes;
+        let before = match self.kept.entry(key(&message.topic)) {
+            Entry::Occupied(mut entry) if fits(self.bytes - entry.get().message.footprint()) => {
+                Some(entry.insert(Kept { message, moment }).message)
+            }
+            Entry::Vacant(entry) if fits(self.bytes) => {
+                entry.insert(Kept { message, moment });
+                None
+            }
+            Entry::Occupied(_) | Entry::Vacant(_) => return Err(Full),
+        };
+        self.moment = moment;
+        if let Some(before) = before {
+            self.count_out(&before);
+        }
+        self.bytes += footprint;
         self.metrics.retained_messages.add(1);
-        self.metrics.retained_bytes.add(signed(bytes));
-        self.expiring += usize::from(message.expires_at.is_some());
-        let moment = self.moment;
-        self.kept.insert(key, Kept { message, moment });
+        self.metrics.retained_bytes.add(signed(footprint));
+        self.expiring += usize::from(expires);
+        Ok(())
     }
 
     fn remove(&mut self, key: &[u8]) -> Option<Arc<Message>> {
         let message = self.kept.remove(key)?.message;
+        self.count_out(&message);
+        Some(message)
+    }
+
+    fn count_out(&mut self, message: &Message) {
         let bytes = message.footprint();
         self.bytes -= bytes;
         self.metrics.retained_messages.add(-1);
         self.metrics.retained_bytes.add(-signed(bytes));
         self.expiring -= usize::from(message.expires_at.is_some());
-        Some(message)
     }
 
     fn refuse(&mut self, max_bytes: usize) {
@@ -184,8 +207,17 @@ impl Topics {
 /// A topic as it lies in the map. U+0000 is in no topic and below every letter, so that as the separator it sorts a
 /// topic before its children, and those before its next sibling.
 fn key(topic: &TopicName) -> Box<[u8]> {
-    let separated = |byte| if byte == b'/' { 0 } else { byte };
-    topic.as_str().bytes().map(separated).collect()
+    let mut key = Box::from(topic.as_str().as_bytes());
+    separate(&mut key);
+    key
+}
+
+fn separate(topic: &mut [u8]) {
+    for byte in topic {
+        if *byte == b'/' {
+            *byte = 0;
+        }
+    }
 }
 
 /// What the broker says about itself does not outlive it.
