@@ -1,6 +1,6 @@
 //! Topic aliases of one connection and direction (MQTT 5, 3.3.2.3.4).
 
-use std::collections::HashMap;
+use hashbrown::HashMap;
 
 use super::error::DecodeError;
 use crate::{message::TopicName, mqtt::packet::ReasonCode};

@@ -184,7 +184,7 @@ impl Encoder {
         self.check_size(size(body))?;
         let flags =
             u8::from(publish.dup) << 3 | (publish.qos as u8) << 1 | u8::from(publish.retain);
-        let out = frames.buffer();
+        let out = frames.reserve(size(body), &message.payload);
         header(out, 0x30 | flags, body);
         writer::binary(out, topic.as_bytes());
         if let Some(packet_id) = publish.packet_id {
