@@ -1,7 +1,9 @@
-//! A million subscriptions in one router: bytes of memory for each, everything included. With `--test` ten thousand.
+//! Bytes of memory for each subscription, everything included: a million as clients have them, and a hundred thousand distinct
+//! wildcard filters of ten clients. Each in a process of its own, whose memory is nobody else's. With `--test` ten thousand.
 
 use std::{
-    fs,
+    env, fs,
+    process::Command,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -13,12 +15,57 @@ use gatemq::{
     telemetry::Metrics,
 };
 
-/// Sessions that hold the subscriptions.
-const SESSIONS: usize = 1000;
+/// Who has subscribed to what.
+#[derive(Clone, Copy)]
+struct Layout {
+    name: &'static str,
+    subscriptions: usize,
+    sessions: usize,
+    filter: fn(usize) -> String,
+}
+
+const LAYOUTS: [Layout; 2] = [
+    Layout {
+        name: "mixed",
+        subscriptions: 1_000_000,
+        sessions: 1000,
+        filter: mixed,
+    },
+    Layout {
+        name: "distinct wildcard",
+        subscriptions: 100_000,
+        sessions: 10,
+        filter: distinct,
+    },
+];
 
 fn main() {
-    let is_test = std::env::args().any(|argument| argument == "--test");
-    let size = if is_test { 10_000 } else { 1_000_000 };
+    let arguments: Vec<String> = env::args().collect();
+    let is_test = arguments.iter().any(|argument| argument == "--test");
+    let layout = LAYOUTS
+        .into_iter()
+        .find(|layout| arguments.get(1).is_some_and(|name| name == layout.name));
+    if let Some(layout) = layout {
+        return measure(layout, is_test);
+    }
+    for layout in LAYOUTS {
+        let program = env::current_exe().expect("this program");
+        let status = Command::new(program)
+            .arg(layout.name)
+            .args(is_test.then_some("--test"))
+            .status();
+        assert!(status.expect("started").success(), "{}", layout.name);
+    }
+}
+
+fn measure(layout: Layout, is_test: bool) {
+    let Layout {
+        name,
+        subscriptions,
+        sessions,
+        filter,
+    } = layout;
+    let size = if is_test { 10_000 } else { subscriptions };
     let config = Config {
         queue: QueueConfig {
             max_messages: 1000,
@@ -33,7 +80,7 @@ fn main() {
     };
     let metrics = Arc::new(Metrics::default());
     let router = Router::new(config, Arc::new(Memory::default()), metrics.clone());
-    let queues: Vec<_> = (0..SESSIONS)
+    let queues: Vec<_> = (0..sessions)
         .map(|client| router.register(format!("client-{client}").into(), false))
         .collect();
     let before = resident_bytes();
@@ -44,7 +91,7 @@ fn main() {
         let started = now();
         router
             .subscribe(
-                &queues[number % SESSIONS],
+                &queues[number % sessions],
                 filter,
                 SubscriptionOptions::default(),
                 started,
@@ -56,7 +103,7 @@ fn main() {
     let bytes = resident_bytes().saturating_sub(before);
     assert_eq!(usize::try_from(metrics.subscriptions.get()), Ok(size));
     println!(
-        "{size} subscriptions of {SESSIONS} sessions: {} bytes each, {} ns to make one, {} µs the slowest",
+        "{size} {name} subscriptions of {sessions} sessions: {} bytes each, {} ns to make one, {} µs the slowest",
         bytes / size,
         took.as_nanos() / size as u128,
         slowest.as_micros()
@@ -75,7 +122,7 @@ fn main() {
 }
 
 /// As real ones are: most name one topic, some a device, a few a kind of value.
-fn filter(number: usize) -> String {
+fn mixed(number: usize) -> String {
     let (site, device) = (number % 100, number);
     match number % 10 {
         0..6 => format!("site/{site}/device/{device}/state"),
@@ -83,6 +130,10 @@ fn filter(number: usize) -> String {
         8 => format!("site/{site}/device/{device}/+/value"),
         _ => format!("$share/workers/site/{site}/device/{device}/command"),
     }
+}
+
+fn distinct(number: usize) -> String {
+    format!("w/g{}/+/d{}/#", number / 1000, number % 1000)
 }
 
 /// What statm says, in a unit that does not depend on the page size.
