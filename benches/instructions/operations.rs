@@ -8,7 +8,7 @@ use gatemq::{
     message::{Message, QoS},
     mqtt::{
         codec::{self, Decoder, Encoder},
-        packet::{Packet, ProtocolVersion},
+        packet::{Acknowledgement, Packet, PacketId, ProtocolVersion, ReasonCode},
     },
 };
 
@@ -39,6 +39,10 @@ pub(crate) const OPERATIONS: &[(&str, Make)] = &[
     }),
     ("codec/decode PUBLISH/5, QoS 1, 64 B", || {
         Decode::new(ProtocolVersion::V5, QoS::AtLeastOnce)
+    }),
+    ("codec/decode PUBACK/5", || {
+        let acknowledgement = Acknowledgement::new(PacketId::MIN, ReasonCode::Success);
+        Decode::of(ProtocolVersion::V5, &Packet::PubAck(acknowledgement))
     }),
     ("codec/encode PUBLISH/3.1.1, QoS 0, 64 B", || {
         Encode::new(ProtocolVersion::V3_1_1, QoS::AtMostOnce)
@@ -85,9 +89,13 @@ struct Decode {
 
 impl Decode {
     fn new(version: ProtocolVersion, qos: QoS) -> Box<dyn Operation> {
+        Self::of(version, &publish(qos, 64, None))
+    }
+
+    fn of(version: ProtocolVersion, packet: &Packet) -> Box<dyn Operation> {
         Box::new(Self {
             decoder: packets::decoder(version),
-            bytes: packets::bytes(&publish(qos, 64, None), version, 1),
+            bytes: packets::bytes(packet, version, 1),
         })
     }
 }
