@@ -1,14 +1,15 @@
 //! What is counted: the hot parts, as small as their public interfaces let them be.
 
-use std::{collections::VecDeque, hint::black_box, sync::Arc};
+use std::{hint::black_box, sync::Arc};
 
 use bytes::Bytes;
 use gatemq::{
-    listener::websocket::{Decoder as Frames, WebSocketTransport},
+    listener::websocket::{Decoder as FrameDecoder, WebSocketTransport},
     message::{Message, QoS},
     mqtt::{
         codec::{self, Decoder, Encoder},
         packet::{Acknowledgement, Packet, PacketId, ProtocolVersion, ReasonCode},
+        transport::Frames,
     },
 };
 
@@ -282,14 +283,14 @@ impl Operation for CollectRetained {
 }
 
 struct Unframe {
-    decoder: Frames,
+    decoder: FrameDecoder,
     frame: Vec<u8>,
 }
 
 impl Unframe {
     fn new() -> Self {
         Self {
-            decoder: Frames::default(),
+            decoder: FrameDecoder::default(),
             frame: websocket::frame(&[b'x'; 100]),
         }
     }
@@ -304,8 +305,8 @@ impl Operation for Unframe {
 /// In one write, as the encoder leaves them.
 struct Frame {
     transport: WebSocketTransport<Wire>,
-    packets: VecDeque<Bytes>,
-    next: VecDeque<Bytes>,
+    packets: Frames,
+    next: Frames,
 }
 
 impl Frame {
@@ -313,7 +314,7 @@ impl Frame {
         Self {
             transport: websocket::transport(),
             packets: packets_of(100, 64),
-            next: VecDeque::new(),
+            next: Frames::default(),
         }
     }
 }

@@ -1,12 +1,15 @@
 //! WebSocket frames of a client, and a transport that sends to nobody.
 
-use std::{collections::VecDeque, future::Future, pin::pin, time::Duration};
+use std::{future::Future, pin::pin, time::Duration};
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use gatemq::{
     listener::websocket::{Decoder, WebSocketTransport},
     message::QoS,
-    mqtt::{packet::ProtocolVersion, transport::Transport as _},
+    mqtt::{
+        packet::ProtocolVersion,
+        transport::{Frames, Transport as _},
+    },
 };
 
 use super::{
@@ -57,13 +60,13 @@ pub fn transport() -> WebSocketTransport<Wire> {
 }
 
 /// Packets with a payload of so many bytes, as the encoder leaves them: one behind the other.
-pub fn packets_of(size: usize, times: u32) -> VecDeque<Bytes> {
+pub fn packets_of(size: usize, times: u32) -> Frames {
     let packet = packets::publish(QoS::AtMostOnce, size, None);
-    VecDeque::from([packets::bytes(&packet, ProtocolVersion::V3_1_1, times)])
+    Frames::from_iter([packets::bytes(&packet, ProtocolVersion::V3_1_1, times)])
 }
 
 /// Sends everything; the network takes it at once.
-pub fn send(transport: &mut WebSocketTransport<Wire>, frames: &mut VecDeque<Bytes>) {
+pub fn send(transport: &mut WebSocketTransport<Wire>, frames: &mut Frames) {
     let sending = pin!(transport.send(frames));
     at_once(|cx| sending.poll(cx)).expect("sent");
 }

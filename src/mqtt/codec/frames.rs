@@ -19,7 +19,7 @@ thread_local! {
 
 /// Bytes to be written, in order. Small packets lie one behind the other; large payloads are shared, not copied.
 /// Once everything is taken it holds no buffer.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Frames {
     /// Before `last`.
     whole: VecDeque<Bytes>,
@@ -113,8 +113,9 @@ impl Frames {
     pub(super) fn reserve(&mut self, packet: usize, payload: &Bytes) -> &mut Vec<u8> {
         let is_copied = payload.len() < SHARED_FROM;
         let shared = if is_copied { 0 } else { payload.len() };
-        self.last.reserve(packet - shared);
-        &mut self.last
+        let buffer = self.buffer();
+        buffer.reserve(packet - shared);
+        buffer
     }
 
     /// Appends a payload.
