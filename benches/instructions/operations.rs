@@ -36,42 +36,45 @@ pub(crate) type Make = fn() -> Box<dyn Operation>;
 /// By name.
 pub(crate) const OPERATIONS: &[(&str, Make)] = &[
     ("codec/decode PUBLISH/3.1.1, QoS 0, 64 B", || {
-        Decode::new(ProtocolVersion::V3_1_1, QoS::AtMostOnce)
+        Box::new(Decode::new(ProtocolVersion::V3_1_1, QoS::AtMostOnce))
     }),
     ("codec/decode PUBLISH/5, QoS 1, 64 B", || {
-        Decode::new(ProtocolVersion::V5, QoS::AtLeastOnce)
+        Box::new(Decode::new(ProtocolVersion::V5, QoS::AtLeastOnce))
     }),
     ("codec/decode PUBACK/5", || {
         let acknowledgement = Acknowledgement::new(PacketId::MIN, ReasonCode::Success);
-        Decode::of(ProtocolVersion::V5, &Packet::PubAck(acknowledgement))
+        Box::new(Decode::of(
+            ProtocolVersion::V5,
+            &Packet::PubAck(acknowledgement),
+        ))
     }),
     ("codec/encode PUBLISH/3.1.1, QoS 0, 64 B", || {
-        Encode::new(ProtocolVersion::V3_1_1, QoS::AtMostOnce)
+        Box::new(Encode::new(ProtocolVersion::V3_1_1, QoS::AtMostOnce))
     }),
     ("codec/encode PUBLISH/5, QoS 1, 64 B", || {
-        Encode::new(ProtocolVersion::V5, QoS::AtLeastOnce)
+        Box::new(Encode::new(ProtocolVersion::V5, QoS::AtLeastOnce))
     }),
     ("router/match one of 100,000 exact filters", || {
-        Match::new(Mix::Exact)
+        Box::new(Match::new(Mix::Exact))
     }),
     ("router/match three of 100,000 wildcard filters", || {
-        Match::new(Mix::Wildcard)
+        Box::new(Match::new(Mix::Wildcard))
     }),
     ("router/fan-out to 1000 queues, QoS 0", || {
-        FanOut::new(1000, QoS::AtMostOnce)
+        Box::new(FanOut::new(1000, QoS::AtMostOnce))
     }),
     ("router/fan-out to 1000 queues, QoS 1", || {
-        FanOut::new(1000, QoS::AtLeastOnce)
+        Box::new(FanOut::new(1000, QoS::AtLeastOnce))
     }),
     ("router/retained set", || Box::new(SetRetained::new())),
     ("router/retained collect 100", || {
         Box::new(CollectRetained::new())
     }),
     ("queue/push and pop, QoS 0", || {
-        PushAndPop::new(QoS::AtMostOnce)
+        Box::new(PushAndPop::new(QoS::AtMostOnce))
     }),
     ("queue/push and pop, QoS 1", || {
-        PushAndPop::new(QoS::AtLeastOnce)
+        Box::new(PushAndPop::new(QoS::AtLeastOnce))
     }),
     ("websocket/decode a frame of 100 B", || {
         Box::new(Unframe::new())
@@ -89,15 +92,15 @@ struct Decode {
 }
 
 impl Decode {
-    fn new(version: ProtocolVersion, qos: QoS) -> Box<dyn Operation> {
+    fn new(version: ProtocolVersion, qos: QoS) -> Self {
         Self::of(version, &publish(qos, 64, None))
     }
 
-    fn of(version: ProtocolVersion, packet: &Packet) -> Box<dyn Operation> {
-        Box::new(Self {
+    fn of(version: ProtocolVersion, packet: &Packet) -> Self {
+        Self {
             decoder: packets::decoder(version),
             bytes: packets::bytes(packet, version, 1),
-        })
+        }
     }
 }
 
@@ -116,12 +119,12 @@ struct Encode {
 }
 
 impl Encode {
-    fn new(version: ProtocolVersion, qos: QoS) -> Box<dyn Operation> {
-        Box::new(Self {
+    fn new(version: ProtocolVersion, qos: QoS) -> Self {
+        Self {
             encoder: packets::encoder(version),
             packet: publish(qos, 64, None),
             frames: codec::Frames::default(),
-        })
+        }
     }
 }
 
@@ -145,13 +148,13 @@ struct Match {
 }
 
 impl Match {
-    fn new(mix: Mix) -> Box<dyn Operation> {
+    fn new(mix: Mix) -> Self {
         let size = if is_test() { 1000 } else { 100_000 };
-        Box::new(Self {
+        Self {
             filled: Filled::with_filters(mix, size),
             messages: mix.messages(size),
             at: 0,
-        })
+        }
     }
 }
 
@@ -172,13 +175,13 @@ struct FanOut {
 }
 
 impl FanOut {
-    fn new(clients: u32, qos: QoS) -> Box<dyn Operation> {
+    fn new(clients: u32, qos: QoS) -> Self {
         let filled = Filled::new(clients, 1000);
         for queue in &filled.queues {
             filled.subscribe(queue, filter("t/+"), qos);
         }
         let message = message("t/1", 64, qos, false);
-        Box::new(Self { filled, message })
+        Self { filled, message }
     }
 }
 
@@ -201,11 +204,11 @@ struct PushAndPop {
 }
 
 impl PushAndPop {
-    fn new(qos: QoS) -> Box<dyn Operation> {
+    fn new(qos: QoS) -> Self {
         let filled = Filled::new(1, 1000);
         filled.subscribe(&filled.queues[0], filter("t"), qos);
         let message = message("t", 64, qos, false);
-        Box::new(Self { filled, message })
+        Self { filled, message }
     }
 }
 
