@@ -61,7 +61,7 @@ impl Thread {
         self.shared.limits()
     }
 
-    fn failed(&self, error: &ClientError) {
+    pub(super) fn failed(&self, error: &ClientError) {
         self.recorder.borrow_mut().failed(error);
     }
 }

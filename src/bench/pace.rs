@@ -1,7 +1,7 @@
 //! Wakes the publishers of one thread when their messages are due. Timers of the runtime have milliseconds; what is
 //! measured here has tenths of them.
 
-use std::{io, rc::Rc};
+use std::io;
 
 use rustix::time::{
     Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create,
@@ -13,10 +13,10 @@ use super::{client::Thread, publisher, stamp::now};
 
 /// Wakes until it is dropped. `turns`: number of a publisher among all, and its slot on this thread, in that order.
 pub(super) async fn run(
-    thread: Rc<Thread>,
+    thread: &Thread,
     start: u64,
     rate: f64,
-    turns: Vec<(u64, usize)>,
+    turns: &[(u64, usize)],
 ) -> io::Result<()> {
     let flags = TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC;
     let timer = timerfd_create(TimerfdClockId::Monotonic, flags)?;
@@ -28,7 +28,7 @@ pub(super) async fn run(
     let publishers = thread.publishers() as u64;
     let mut round = 0;
     loop {
-        for (number, slot) in &turns {
+        for (number, slot) in turns {
             let due = publisher::due(start, rate, number + round * publishers);
             if due > now() {
                 wait(&timer, due).await?;

@@ -24,6 +24,7 @@ use super::{
     recorder::Recorder,
     shared::{Phase, Shared},
 };
+use crate::client::ClientError;
 
 /// Starts a thread with its share of the clients. It ends after [`Phase::Leave`].
 pub(super) fn start(
@@ -77,8 +78,8 @@ async fn run(thread: &Rc<Thread>, members: Vec<Member>, mut phases: watch::Recei
                 _pacer = match (phase, thread.shared.plan.load.arrival) {
                     (Phase::Publish, Arrival::Rate(rate)) => {
                         let start = thread.shared.start();
-                        let pacing = pace::run(Rc::clone(thread), start, rate, turns.clone());
-                        Some(Abort(spawn_local(pacing)))
+                        let thread = Rc::clone(thread);
+                        Some(Abort(spawn_local(pacing(thread, start, rate, turns.clone()))))
                     }
                     _ => None,
                 };
@@ -106,6 +107,13 @@ async fn run(thread: &Rc<Thread>, members: Vec<Member>, mut phases: watch::Recei
     clients.abort_all();
 }
 
+/// Wakes publishers when they are due, or says why it cannot.
+async fn pacing(thread: Rc<Thread>, start: u64, rate: f64, turns: Vec<(u64, usize)>) {
+    if let Err(error) = pace::run(&thread, start, rate, &turns).await {
+        thread.failed(&ClientError::Io(error));
+    }
+}
+
 /// The publishers of this thread: their number among all, and their slot.
 fn turns(members: &[Member]) -> Vec<(u64, usize)> {
     let publisher = |(slot, member): (usize, &Member)| match member.role {
@@ -116,11 +124,11 @@ fn turns(members: &[Member]) -> Vec<(u64, usize)> {
 }
 
 impl Thread {
-    /// Lets clients look at the clock: an eighth of them, so that not all do at once, and publishers that may wait for
+    /// Lets clients look at the clock: a fourth of them, so that not all do at once, and publishers that may wait for
     /// what is lost.
     fn wake_share(&self, turns: &[(u64, usize)]) {
         let keep_alive = u32::from(self.shared.plan.connect.keep_alive);
-        let share = (keep_alive / 4).clamp(1, 8) as usize;
+        let share = (keep_alive / 4).clamp(1, 4) as usize;
         let tick = self.tick.get() as usize;
         let clients = self.wakers.borrow().len();
         for slot in (tick % share..clients).step_by(share) {
@@ -147,7 +155,7 @@ impl Thread {
 }
 
 /// Ends with whoever holds it.
-struct Abort(tokio::task::JoinHandle<io::Result<()>>);
+struct Abort(tokio::task::JoinHandle<()>);
 
 impl Drop for Abort {
     fn drop(&mut self) {
