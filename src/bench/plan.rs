@@ -76,6 +76,8 @@ pub struct Opening {
     pub rate: Option<f64>,
     /// So many at the same time; `None`: all of them.
     pub concurrency: Option<usize>,
+    /// In the rounds of a storm all come at the same time all the same.
+    pub storms: bool,
     /// TLS goes on where a connection before had ended.
     pub resumes: bool,
 }

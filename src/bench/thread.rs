@@ -26,6 +26,9 @@ use super::{
 };
 use crate::client::ClientError;
 
+/// More clients than a thread can have: the gate is open.
+const MANY: usize = Semaphore::MAX_PERMITS / 2;
+
 /// Starts a thread with its share of the clients. It ends after [`Phase::Leave`].
 pub(super) fn start(
     shared: Arc<Shared>,
@@ -39,7 +42,7 @@ pub(super) fn start(
     let work = move || {
         let permits = match shared.plan.opening.concurrency {
             Some(limit) => limit.div_ceil(shared.plan.threads).max(1),
-            None => Semaphore::MAX_PERMITS,
+            None => MANY,
         };
         let thread = Rc::new(Thread {
             number,
@@ -83,6 +86,9 @@ async fn run(thread: &Rc<Thread>, members: Vec<Member>, mut phases: watch::Recei
                     }
                     _ => None,
                 };
+                if phase == Phase::Round(1) && thread.shared.plan.opening.storms {
+                    thread.gate.add_permits(MANY);
+                }
                 thread.wake_all();
                 if phase == Phase::Leave {
                     break;

@@ -150,7 +150,7 @@ pub(crate) struct ClientArguments {
         help_heading = "Clients"
     )]
     interval: Option<u32>,
-    /// Connections that are opened at the same time, at most; 0: all [default: 100, of storm 0]
+    /// Connections that are opened at the same time, at most; 0: all [default: 100, and all in the rounds of storm]
     #[arg(long, value_name = "COUNT", help_heading = "Clients")]
     concurrency: Option<usize>,
     /// Threads for the clients
@@ -358,21 +358,22 @@ impl Command {
         let clients = self.clients();
         let by_interval = clients.interval.filter(|interval| *interval > 0);
         let by_interval = by_interval.map(|interval| 1000.0 / f64::from(interval));
-        let (resumes, concurrency) = match self {
-            Self::Storm(arguments) => (arguments.resume, 0),
+        let resumes = match self {
+            Self::Storm(arguments) => arguments.resume,
             Self::Conn(_)
             | Self::Pub(_)
             | Self::Sub(_)
             | Self::Fanout(_)
             | Self::Fanin(_)
-            | Self::Pairs(_) => (false, CONCURRENCY),
+            | Self::Pairs(_) => false,
         };
         Opening {
             rate: clients
                 .connection_rate
                 .filter(|rate| *rate > 0.0)
                 .or(by_interval),
-            concurrency: Some(clients.concurrency.unwrap_or(concurrency)).filter(|it| *it > 0),
+            concurrency: Some(clients.concurrency.unwrap_or(CONCURRENCY)).filter(|it| *it > 0),
+            storms: clients.concurrency.is_none(),
             resumes,
         }
     }
