@@ -32,7 +32,7 @@ use crate::{
 const BUDGET: u32 = 64;
 
 /// Seconds that a closed loop waits for a delivery before it takes it for lost.
-const LOST_AFTER: u32 = 3;
+const LOST_AFTER: u32 = 6;
 
 /// A client that has connected.
 pub(super) struct Active<'a> {

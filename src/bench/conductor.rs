@@ -217,7 +217,7 @@ impl Bench<'_> {
 
     /// Until everything has arrived, or nothing does any more.
     async fn drain(&mut self, receivers: u64, qos: u8) {
-        let mut last = Counts::default();
+        let mut last = self.shared.counts();
         while !self.is_stopped && receivers + u64::from(qos) > 0 {
             let arrived = |counts: &Counts| has_arrived(counts, receivers, qos);
             let end = Instant::now() + DRAIN_PATIENCE;

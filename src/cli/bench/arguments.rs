@@ -31,7 +31,7 @@ server: pid, cores, cpu_us_per_message, user_us_per_message, system_us_per_messa
 anonymous_bytes, rss_bytes_per_connection; generator: cores, is_limit.
 
 Messages are counted over the whole run; rates, latencies and CPU are of the time behind --warmup. A closed loop that
-waits for a message for 3 seconds takes it for lost and goes on: a stall. unstamped are messages of others.";
+waits for a message for 6 seconds takes it for lost and goes on: a stall. unstamped are messages of others.";
 
 /// Connections that are opened at the same time, where nothing else is said: enough to keep a broker busy.
 const CONCURRENCY: usize = 100;
