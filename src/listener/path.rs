@@ -134,7 +134,12 @@ impl Visitor {
         };
         let admission = self.admission;
         let transport = StreamTransport::new(stream, Bytes::new());
-        let served = connection::serve(transport, peer, self.shared.broker.clone());
+        // Boxed: a future keeps room for what it is made of beside what it waits for, and this one is most of the task.
+        let served = Box::pin(connection::serve(
+            transport,
+            peer,
+            self.shared.broker.clone(),
+        ));
         self.shared.connections.spawn(async move {
             served.await;
             drop(admission);

@@ -53,15 +53,23 @@ pub fn serve<T: Transport>(
     broker: Arc<Broker>,
 ) -> impl Future<Output = ()> + Send {
     // Boxed here: a future keeps room for its arguments beside what it makes of them, and a TLS stream takes 1.2 kB.
-    let link = Box::new(Link::new(transport, &broker));
-    serve_link(link, peer, broker)
+    let link = Link::new(transport, &broker);
+    serve_guest(Box::new(Guest { link, peer, broker }))
 }
 
-async fn serve_link<T: Transport>(mut link: Box<Link<T>>, peer: Peer, broker: Arc<Broker>) {
+/// A client, whether it has been let in or not.
+struct Guest<T> {
+    link: Link<T>,
+    peer: Peer,
+    broker: Arc<Broker>,
+}
+
+async fn serve_guest<T: Transport>(mut guest: Box<Guest<T>>) {
+    let Guest { link, peer, broker } = &mut *guest;
     let mailbox = Arc::new(Mailbox::default());
     // Boxed: what opening a connection needs, TLS certificates and passwords of which the steady state knows nothing,
     // is freed with it.
-    let opened = Box::pin(opening::open(&mut link, &peer, &broker, &mailbox)).await;
+    let opened = Box::pin(opening::open(link, peer, broker, &mailbox)).await;
     let (end, client) = match opened {
         Ok(mut opened) => {
             if let Some(probe) = &peer.probe {
@@ -73,11 +81,11 @@ async fn serve_link<T: Transport>(mut link: Box<Link<T>>, peer: Peer, broker: Ar
                     now(),
                 );
             }
-            let counted = Connected::count(&broker, &peer, opened.client.version.as_str());
+            let counted = Connected::count(broker, peer, opened.client.version.as_str());
             tracing::info!(code = "client.connected", client_id = %opened.client.client_id,
                 username = opened.client.username.as_deref(), source = %peer.source, listener = %peer.listener,
                 transport = peer.carrier.as_str(), version = opened.client.version.as_str(), "client connected");
-            let end = run(&mut link, &mut opened.attachment, &mailbox, &broker).await;
+            let end = run(link, &mut opened.attachment, &mailbox, broker).await;
             // Whoever waits for the session need not wait for our farewell.
             opened.attachment.release();
             drop(counted);
@@ -97,7 +105,7 @@ async fn serve_link<T: Transport>(mut link: Box<Link<T>>, peer: Peer, broker: Ar
     }
     let _ = tokio::time::timeout(
         FAREWELL * 3,
-        Box::pin(link.farewell(&end, &peer, client.is_some())),
+        Box::pin(link.farewell(&end, peer, client.is_some())),
     )
     .await;
 }
@@ -271,12 +279,12 @@ impl<T: Transport> Client<'_, T> {
     }
 
     fn take_commits(&mut self, now: Instant) -> Result<(), End> {
-        if !self.mailbox.has_commits() {
-            return Ok(());
+        if self.mailbox.has_commits() {
+            for commit in self.mailbox.take_commits() {
+                self.committed(commit, now);
+            }
         }
-        for commit in self.mailbox.take_commits() {
-            self.committed(commit, now);
-        }
+        // Also what there was to do at the beginning: a session that returns sends again what was not acknowledged.
         self.carry_out(now)
     }
 
