@@ -12,6 +12,7 @@ use std::{
     time::Duration,
 };
 
+use bytes::{Buf, BytesMut};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     time::Sleep,
@@ -104,6 +105,54 @@ where
         return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
     }
     frames.advance(written);
+    Poll::Ready(Ok(()))
+}
+
+/// Hands bytes to the network behind what an earlier write has `left`, and keeps there what it does not take.
+pub(super) fn write_or_keep<S>(
+    stream: &mut S,
+    cx: &mut Context<'_>,
+    bytes: &[u8],
+    left: &mut BytesMut,
+) -> io::Result<()>
+where
+    S: AsyncWrite + Unpin,
+{
+    let written = if left.is_empty() {
+        match Pin::new(&mut *stream).poll_write(cx, bytes) {
+            Poll::Ready(written) => written?,
+            Poll::Pending => 0,
+        }
+    } else {
+        0
+    };
+    left.extend_from_slice(&bytes[written..]);
+    match poll_left(stream, cx, left) {
+        Poll::Ready(written) => written,
+        Poll::Pending => Ok(()),
+    }
+}
+
+/// Ready once nothing is left of earlier writes.
+pub(super) fn poll_left<S>(
+    stream: &mut S,
+    cx: &mut Context<'_>,
+    left: &mut BytesMut,
+) -> Poll<io::Result<()>>
+where
+    S: AsyncWrite + Unpin,
+{
+    while !left.is_empty() {
+        let written = ready!(Pin::new(&mut *stream).poll_write(cx, left))?;
+        if written == 0 {
+            return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+        }
+        left.advance(written);
+        if left.is_empty() {
+            // Even an empty end of a buffer keeps the whole of it.
+            *left = BytesMut::new();
+        }
+    }
     Poll::Ready(Ok(()))
 }
 

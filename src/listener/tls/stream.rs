@@ -210,18 +210,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream<S> {
 
     /// Ready once nothing sealed is left.
     fn poll_sealed(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while !self.sealed.is_empty() {
-            let written = ready!(Pin::new(&mut self.stream).poll_write(cx, &self.sealed))?;
-            if written == 0 {
-                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
-            }
-            self.sealed.advance(written);
-            if self.sealed.is_empty() {
-                // Even an empty end of a buffer keeps the whole of it.
-                self.sealed = BytesMut::new();
-            }
-        }
-        Poll::Ready(Ok(()))
+        stream::poll_left(&mut self.stream, cx, &mut self.sealed)
     }
 
     /// Seals, and hands to the network as much as it takes; the rest waits.
@@ -229,26 +218,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream<S> {
         RECORDS.with(|records| {
             records.lend(|records| {
                 let length = self.drive_partial(wish, records)?;
-                let mut left = &records[..length];
-                if !self.sealed.is_empty() {
-                    self.sealed.extend_from_slice(left);
-                    return match self.poll_sealed(cx) {
-                        Poll::Ready(sent) => sent,
-                        Poll::Pending => Ok(()),
-                    };
-                }
-                while !left.is_empty() {
-                    match Pin::new(&mut self.stream).poll_write(cx, left) {
-                        Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
-                        Poll::Ready(Ok(written)) => left = &left[written..],
-                        Poll::Ready(Err(error)) => return Err(error),
-                        Poll::Pending => break,
-                    }
-                }
-                if !left.is_empty() {
-                    self.sealed.extend_from_slice(left);
-                }
-                Ok(())
+                let sealed = &records[..length];
+                stream::write_or_keep(&mut self.stream, cx, sealed, &mut self.sealed)
             })
         })
     }

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use bytes::{Buf, BytesMut};
+use bytes::BytesMut;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     time::Sleep,
@@ -20,7 +20,7 @@ use super::{
     packets,
 };
 use crate::{
-    listener::stream::{SCRATCH, with_scratch},
+    listener::stream::{self, SCRATCH, with_scratch},
     mqtt::transport::Frames,
 };
 
@@ -127,17 +127,7 @@ impl Outgoing {
     {
         self.poll_greeting(cx);
         loop {
-            while !self.left.is_empty() {
-                let written = ready!(Pin::new(&mut *stream).poll_write(cx, &self.left))?;
-                if written == 0 {
-                    return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
-                }
-                self.left.advance(written);
-                if self.left.is_empty() {
-                    // Even an empty end of a buffer keeps the whole of it.
-                    self.left = BytesMut::new();
-                }
-            }
+            ready!(stream::poll_left(stream, cx, &mut self.left))?;
             if !with_scratch(|room| self.write(stream, cx, frames, room))? {
                 break;
             }
@@ -182,13 +172,7 @@ impl Outgoing {
             return Ok(false);
         }
         self.is_dirty = true;
-        let written = match Pin::new(stream).poll_write(cx, staged) {
-            Poll::Ready(written) => written?,
-            Poll::Pending => 0,
-        };
-        if written < staged.len() {
-            self.left.extend_from_slice(&staged[written..]);
-        }
+        stream::write_or_keep(stream, cx, staged, &mut self.left)?;
         Ok(true)
     }
 

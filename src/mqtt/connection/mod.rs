@@ -198,7 +198,8 @@ impl<T: Transport> Client<'_, T> {
             }
         }
         while timer.as_mut().poll(cx).is_ready() {
-            if let Err(end) = self.session.expire(now) {
+            // As late as the timer, or it would be ready again and again.
+            if let Err(end) = self.session.expire(self::now()) {
                 return Poll::Ready(End::from(end).into());
             }
             let next = self.session.next_deadline();
