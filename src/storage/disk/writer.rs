@@ -124,6 +124,8 @@ impl Writer {
     fn commit(&mut self, group: Vec<Transaction>) {
         let awaited = group.iter().filter(|it| it.receipt.is_some()).count();
         let begin = now();
+        // Both are small: they hold what is on its way.
+        let (given_up, lost) = (self.index.given_up.clone(), self.index.lost.clone());
         match self.write(&group, awaited > 0) {
             Ok(wrote) => {
                 let took = now() - begin;
@@ -143,7 +145,11 @@ impl Writer {
                 }
                 waiting::tell(told, &Ok(()));
             }
-            Err(error) => self.fail(error, group),
+            Err(error) => {
+                // What the batch has made of places is as little true as the batch.
+                (self.index.given_up, self.index.lost) = (given_up, lost);
+                self.fail(error, group);
+            }
         }
         self.reclaim();
         self.measure();

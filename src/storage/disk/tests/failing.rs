@@ -96,6 +96,22 @@ fn what_is_handed_on_while_the_store_fails_is_not_lost() {
     );
 }
 
+/// Whoever was to give way to a message that was refused is kept, even where it comes after that.
+#[test]
+fn what_has_not_come_yet_gives_way_to_nothing_refused() {
+    let directory = TempDir::new().unwrap();
+    let disk = open(directory.path());
+    keep(&disk, vec![saved(1), saved(2)]).unwrap();
+    faults::set(directory.path(), Some(Fault::Refused));
+    let changes = vec![queued(2, 6), Change::MessageDropped(SessionId(1), 5)];
+    keep(&disk, changes).unwrap_err();
+    recover(&disk, directory.path());
+    keep(&disk, vec![queued(1, 5)]).unwrap();
+    drop(disk);
+    let (_, sessions) = contents(&open(directory.path()));
+    assert_eq!(places(&sessions[0]), [5]);
+}
+
 /// What is refused for want of room is refused alone: the rest of its transaction is kept, and its place is free.
 #[test]
 fn too_much_is_refused_and_nothing_else() {
