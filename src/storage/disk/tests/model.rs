@@ -169,7 +169,8 @@ impl World {
     }
 
     fn commit(&mut self, acts: &[Act]) {
-        let has_message = acts.iter().any(|it| matches!(it, Act::Queue(..)));
+        let is_message = |it: &Act| matches!(it, Act::Queue(..) | Act::Late(_));
+        let has_message = acts.iter().any(is_message);
         let mut changes = Vec::new();
         for act in acts {
             // What was written although it was said not to be is not known to the model.
