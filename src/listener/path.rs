@@ -118,7 +118,8 @@ impl Visitor {
     }
 
     /// Hands the stream to a task of its own, which is as small as a connection can be: what the way in took is freed.
-    fn serve_mqtt<S: Stream>(self, stream: S) {
+    fn serve_mqtt<S: Stream>(self, stream: Prefixed<S>) {
+        let (stream, first) = stream.into_parts();
         let peer = Peer {
             source: self.source,
             listener: self.listener.name.clone(),
@@ -133,7 +134,7 @@ impl Visitor {
             probe: None,
         };
         let admission = self.admission;
-        let transport = StreamTransport::new(stream, Bytes::new());
+        let transport = StreamTransport::new(stream, first);
         // Boxed: a future keeps room for what it is made of beside what it waits for, and this one is most of the task.
         let served = Box::pin(connection::serve(
             transport,

@@ -45,8 +45,12 @@ impl TopicName {
     /// # Errors
     /// What is wrong with it.
     pub fn parse(text: &str) -> Result<Self, InvalidTopic> {
-        check(text)?;
-        if text.bytes().any(|byte| matches!(byte, b'+' | b'#')) {
+        // Without a branch, which looks at sixteen bytes at once: every PUBLISH comes by here.
+        let is_suspect = text.bytes().fold(text.is_empty(), |is_suspect, byte| {
+            is_suspect | (byte == 0) | (byte == b'+') | (byte == b'#')
+        });
+        if is_suspect || text.len() > MAX_BYTES {
+            check(text)?;
             return Err(InvalidTopic::WildcardInName);
         }
         Ok(Self(text.into()))

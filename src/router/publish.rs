@@ -1,7 +1,7 @@
 //! The fan-out of one message. Start at [`Core::publish`].
 
 use std::{
-    cell::{Cell, RefCell},
+    cell::{Cell, OnceCell, RefCell},
     sync::Arc,
     time::Instant,
 };
@@ -69,11 +69,10 @@ impl Core {
             };
         }
         let size = message.footprint();
-        let gate = Arc::new(Gate::default());
         let route = Route {
             config: &config,
             now,
-            gate: gate.clone(),
+            gate: OnceCell::new(),
             spilled: RefCell::default(),
         };
         let mut found = self.find(message, size, &config, now);
@@ -91,8 +90,14 @@ impl Core {
         }
         // Only who is told waits; that something was forgotten need not be waited for.
         let is_awaited = message.qos > QoS::AtMostOnce && changes.iter().any(is_owed);
+        let gate = route.gate.get().cloned();
+        let settle = move |is_kept| {
+            if let Some(gate) = gate {
+                gate.settle(is_kept);
+            }
+        };
         if !is_awaited {
-            gate.settle(true);
+            settle(true);
             self.commit(changes, None);
         } else {
             changes.extend(received);
@@ -100,7 +105,7 @@ impl Core {
             self.commit(
                 changes,
                 Some(Box::new(move |result| {
-                    gate.settle(result.is_ok());
+                    settle(result.is_ok());
                     receipt(result);
                 })),
             );
@@ -161,7 +166,7 @@ impl Core {
         let route = Route {
             config: &config,
             now,
-            gate: Arc::default(),
+            gate: OnceCell::new(),
             spilled: RefCell::default(),
         };
         let mut changes = Vec::new();
@@ -175,7 +180,7 @@ impl Core {
                 changes.push(Change::MessageDropped(from.id(), place));
             }
         }
-        self.commit_held(changes, route.gate);
+        self.commit_held(changes, route.gate.into_inner().unwrap_or_default());
         left
     }
 
@@ -196,7 +201,7 @@ impl Core {
         let route = Route {
             config: &config,
             now,
-            gate: Arc::default(),
+            gate: OnceCell::new(),
             spilled: RefCell::default(),
         };
         let mut changes = Vec::new();
@@ -204,7 +209,7 @@ impl Core {
             let all = Standing::Absent;
             self.hand_over(from, delivery, all, &route, &mut changes);
         }
-        self.commit_held(changes, route.gate);
+        self.commit_held(changes, route.gate.into_inner().unwrap_or_default());
     }
 
     /// Tells storage what has changed.

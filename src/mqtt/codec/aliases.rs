@@ -68,7 +68,7 @@ fn check(alias: u16, maximum: u16) -> Result<(), DecodeError> {
 
 /// What the peer has been told. The first topics that come get an alias, and keep it: most clients are sent few topics,
 /// and a table that turned over would say every name again.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct OutgoingAliases {
     maximum: u16,
     by_topic: HashMap<TopicName, u16>,
@@ -97,7 +97,7 @@ impl OutgoingAliases {
 
     /// How this topic is sent now. A new alias holds once it is [kept](Self::keep).
     pub(super) fn choose(&self, topic: &TopicName) -> Alias {
-        if self.maximum == 0 || topic.as_str().len() < WORTH_AN_ALIAS {
+        if topic.as_str().len() < WORTH_AN_ALIAS {
             return Alias::None;
         }
         if let Some(alias) = self.by_topic.get(topic) {

@@ -20,7 +20,8 @@ pub struct Encoder {
     maximum_packet_size: usize,
     /// The peer wants Reason Strings and User Properties in every packet [MQTT-3.1.2-29].
     wants_problem_information: bool,
-    aliases: OutgoingAliases,
+    /// Only where the peer takes any.
+    aliases: Option<Box<OutgoingAliases>>,
 }
 
 /// Why a packet was not encoded.
@@ -39,7 +40,7 @@ impl Encoder {
             is_server: true,
             maximum_packet_size: usize::MAX,
             wants_problem_information: true,
-            aliases: OutgoingAliases::default(),
+            aliases: None,
         }
     }
 
@@ -47,10 +48,11 @@ impl Encoder {
     #[must_use]
     pub fn for_server(connect: &Connect, topic_alias_maximum: u16) -> Self {
         let maximum = connect.maximum_packet_size;
+        let aliases = connect.topic_alias_maximum.min(topic_alias_maximum);
         Self {
             maximum_packet_size: maximum.map_or(usize::MAX, |bytes| bytes as usize),
             wants_problem_information: connect.request_problem_information,
-            aliases: OutgoingAliases::new(connect.topic_alias_maximum.min(topic_alias_maximum)),
+            aliases: (aliases > 0).then(|| Box::new(OutgoingAliases::new(aliases))),
             ..Self::for_version(connect.version)
         }
     }
@@ -148,7 +150,8 @@ impl Encoder {
             return self.publish_by(publish, Alias::None, None, frames);
         }
         let topic = &publish.message.topic;
-        let alias = self.aliases.choose(topic);
+        let aliases = self.aliases.as_ref();
+        let alias = aliases.map_or(Alias::None, |aliases| aliases.choose(topic));
         let mut properties = Vec::new();
         publish_properties(publish, alias, &mut properties);
         let encoded = self.publish_by(publish, alias, Some(&properties), frames);
@@ -158,8 +161,10 @@ impl Encoder {
             publish_properties(publish, Alias::None, &mut properties);
             return self.publish_by(publish, Alias::None, Some(&properties), frames);
         }
-        if encoded.is_ok() {
-            self.aliases.keep(topic, alias);
+        if encoded.is_ok()
+            && let Some(aliases) = &mut self.aliases
+        {
+            aliases.keep(topic, alias);
         }
         encoded
     }

@@ -3,6 +3,7 @@
 //! Start at [`serve`]. `opening` is the way from CONNECT to CONNACK, `storing` what storage answers, `link` a transport with its codec, `end` the
 //! reasons a connection may end for and what the client is told then.
 
+mod connected;
 mod end;
 mod link;
 mod opening;
@@ -18,7 +19,7 @@ use std::{
 
 use tokio::time::Sleep;
 
-use self::{end::End, link::Link};
+use self::{end::End, link::Link, opening::Opened};
 use super::{
     Broker,
     mailbox::{Awaited, Mailbox, Request},
@@ -27,7 +28,7 @@ use super::{
     session::{Action, Session},
     transport::{Peer, Transport},
 };
-use crate::telemetry::{ConnectionKey, DropReason, Metrics, Stage};
+use crate::telemetry::{DropReason, Stage};
 
 /// Bytes that may wait to be written before more is taken from the client or from its queue. One read's worth of
 /// acknowledgements and one TLS record's worth of deliveries fit several times; 20,000 clients that take nothing hold
@@ -65,79 +66,81 @@ struct Guest<T> {
 }
 
 async fn serve_guest<T: Transport>(mut guest: Box<Guest<T>>) {
-    let Guest { link, peer, broker } = &mut *guest;
     let mailbox = Arc::new(Mailbox::default());
     // Boxed: what opening a connection needs, TLS certificates and passwords of which the steady state knows nothing,
-    // is freed with it.
-    let opened = Box::pin(opening::open(link, peer, broker, &mailbox)).await;
-    let (end, client) = match opened {
+    // is freed with it. So is what its end needs.
+    let (end, client) = match Box::pin(guest.open(&mailbox)).await {
         Ok(mut opened) => {
-            if let Some(probe) = &peer.probe {
-                probe.note(
-                    Stage::Connect,
-                    true,
-                    "accepted",
-                    "CONNECT was accepted",
-                    now(),
-                );
-            }
-            let counted = Connected::count(broker, peer, opened.client.version.as_str());
-            tracing::info!(code = "client.connected", client_id = %opened.client.client_id,
-                username = opened.client.username.as_deref(), source = %peer.source, listener = %peer.listener,
-                transport = peer.carrier.as_str(), version = opened.client.version.as_str(), "client connected");
-            let end = run(link, &mut opened.attachment, &mailbox, broker).await;
+            let end = guest.run(&mut opened.attachment, &mailbox).await;
             // Whoever waits for the session need not wait for our farewell.
             opened.attachment.release();
-            drop(counted);
             (end, Some(opened.client))
         }
-        Err(end) => {
-            broker.metrics.connect_refused.add(end.name(), 1);
-            (end, None)
-        }
+        Err(end) => (end, None),
     };
-    let client_id = client.as_ref().map(|client| &*client.client_id);
-    tracing::info!(code = "client.disconnected", client_id, source = %peer.source, listener = %peer.listener,
-        transport = peer.carrier.as_str(), reason = end.name(), bytes_received = link.bytes_received,
-        bytes_sent = link.bytes_sent, "connection ended: {end}");
-    if let Some(probe) = &peer.probe {
-        end.note(probe, client.is_some(), now());
-    }
-    let _ = tokio::time::timeout(
-        FAREWELL * 3,
-        Box::pin(link.farewell(&end, peer, client.is_some())),
-    )
-    .await;
+    Box::pin(guest.leave(end, client)).await;
 }
 
-/// From CONNACK to the reason of the end.
-async fn run<T: Transport>(
-    link: &mut Link<T>,
-    attachment: &mut Attachment,
-    mailbox: &Arc<Mailbox>,
-    broker: &Arc<Broker>,
-) -> End {
-    let Held::Session(session) = &mut attachment.held else {
-        return End::Closed;
-    };
-    let mut client = Client {
-        link,
-        session,
-        mailbox,
-        broker,
-        is_sending: false,
-        subscribing: 0,
-    };
-    let deadline = client.session.next_deadline().map(Into::into);
-    let mut timer = pin!(tokio::time::sleep_until(
-        deadline.unwrap_or_else(|| tokio::time::Instant::now() + NEVER)
-    ));
-    match poll_fn(|cx| client.poll(cx, timer.as_mut())).await {
-        Leave::Ended(end) => end,
-        Leave::Requested(request) => match client.take_last_packets(now()).await {
+impl<T: Transport> Guest<T> {
+    /// From the first byte to CONNACK.
+    async fn open(&mut self, mailbox: &Arc<Mailbox>) -> Result<Box<Opened>, End> {
+        let Self { link, peer, broker } = self;
+        let opened = opening::open(link, peer, broker, mailbox).await;
+        let opened = opened.inspect_err(|end| broker.metrics.connect_refused.add(end.name(), 1))?;
+        if let Some(probe) = &peer.probe {
+            probe.note(
+                Stage::Connect,
+                true,
+                "accepted",
+                "CONNECT was accepted",
+                now(),
+            );
+        }
+        let client = &opened.client;
+        tracing::info!(code = "client.connected", client_id = %client.client_id,
+            username = client.username.as_deref(), source = %peer.source, listener = %peer.listener,
+            transport = peer.carrier.as_str(), version = client.version.as_str(), "client connected");
+        Ok(Box::new(opened))
+    }
+
+    /// From CONNACK to the reason of the end.
+    async fn run(&mut self, attachment: &mut Attachment, mailbox: &Arc<Mailbox>) -> End {
+        let Held::Session(session) = &mut attachment.held else {
+            return End::Closed;
+        };
+        let mut client = Client {
+            link: &mut self.link,
+            session,
+            mailbox,
+            broker: &self.broker,
+            is_sending: false,
+            subscribing: 0,
+        };
+        let deadline = client.session.next_deadline().map(Into::into);
+        let deadline = deadline.unwrap_or_else(|| tokio::time::Instant::now() + NEVER);
+        let mut timer = Box::pin(tokio::time::sleep_until(deadline));
+        let request = match poll_fn(|cx| client.poll(cx, timer.as_mut())).await {
+            Leave::Ended(end) => return end,
+            Leave::Requested(request) => request,
+        };
+        match Box::pin(client.take_last_packets(now())).await {
             Ok(()) => request.into(),
             Err(end) => end,
-        },
+        }
+    }
+
+    /// Tells the log why, and the client as far as it can be told.
+    async fn leave(&mut self, end: End, client: Option<opening::Client>) {
+        let Self { link, peer, .. } = self;
+        let client_id = client.as_ref().map(|client| &*client.client_id);
+        tracing::info!(code = "client.disconnected", client_id, source = %peer.source, listener = %peer.listener,
+            transport = peer.carrier.as_str(), reason = end.name(), bytes_received = link.bytes_received,
+            bytes_sent = link.bytes_sent, "connection ended: {end}");
+        if let Some(probe) = &peer.probe {
+            end.note(probe, client.is_some(), now());
+        }
+        let farewell = link.farewell(&end, peer, client.is_some());
+        let _ = tokio::time::timeout(FAREWELL * 3, farewell).await;
     }
 }
 
@@ -365,33 +368,4 @@ impl<T: Transport> Client<'_, T> {
 
 fn now() -> Instant {
     tokio::time::Instant::now().into_std()
-}
-
-/// A connection as the metrics see it, for as long as it lives.
-struct Connected {
-    metrics: Arc<Metrics>,
-    key: ConnectionKey,
-}
-
-impl Connected {
-    fn count(broker: &Broker, peer: &Peer, version: &'static str) -> Self {
-        let metrics = broker.metrics.clone();
-        let key = ConnectionKey {
-            listener: peer.listener.clone(),
-            transport: peer.carrier.as_str(),
-            version,
-        };
-        metrics.connections.add(key.clone(), 1);
-        metrics.connections_total.increment();
-        let connected = metrics.connected.add(1);
-        metrics.connected_max.raise(connected);
-        Self { metrics, key }
-    }
-}
-
-impl Drop for Connected {
-    fn drop(&mut self) {
-        self.metrics.connections.add(self.key.clone(), -1);
-        self.metrics.connected.add(-1);
-    }
 }

@@ -6,6 +6,7 @@ use std::{
 };
 
 use super::{
+    connected::Connected,
     end::{End, Refusal},
     link::Link,
     now,
@@ -28,6 +29,7 @@ use crate::{
 pub(super) struct Opened {
     pub(super) attachment: Attachment,
     pub(super) client: Client,
+    _connected: Connected,
 }
 
 /// Who is connected, for the log.
@@ -167,7 +169,11 @@ async fn accept<T: Transport>(
             .commit(vec![Change::SessionSaved(Box::new(record))], None);
     }
     attachment.begin(session);
-    Ok(Opened { attachment, client })
+    Ok(Opened {
+        attachment,
+        _connected: Connected::count(broker, peer, client.version.as_str()),
+        client,
+    })
 }
 
 async fn authenticate<T: Transport>(

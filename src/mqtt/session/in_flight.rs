@@ -33,7 +33,7 @@ pub(crate) struct InFlight {
     /// What the previous connection left, in order; sent again before anything new.
     resend: VecDeque<PacketId>,
     /// Its identifier is taken: it waits, and everything new behind it.
-    blocked: Option<Queued>,
+    blocked: Option<Box<Queued>>,
     /// Identifiers follow from places, so that a crash does not change them.
     is_kept: bool,
     metrics: Arc<Metrics>,
@@ -168,7 +168,7 @@ impl InFlight {
     pub(crate) fn insert(&mut self, queued: Queued) -> Option<PacketId> {
         let Some(packet_id) = self.id_for(&queued) else {
             self.occupy(&queued.delivery);
-            self.blocked = Some(queued);
+            self.blocked = Some(Box::new(queued));
             return None;
         };
         self.occupy(&queued.delivery);
@@ -191,7 +191,7 @@ impl InFlight {
             return None;
         }
         self.vacate(&queued.delivery);
-        Some(queued)
+        Some(*queued)
     }
 
     fn add(&mut self, packet_id: PacketId, place: u64, stage: Stage) {

@@ -21,7 +21,7 @@ pub use subscribe::SubscribeRefusal;
 pub use violation::Violation;
 
 use std::{
-    collections::{HashSet, VecDeque},
+    collections::{BTreeSet, VecDeque},
     fmt,
     sync::Arc,
     time::{Duration, Instant},
@@ -54,7 +54,7 @@ pub struct Session {
     receive_maximum: u16,
     /// QoS 2 publishes of this connection that wait for their PUBREL: those of an earlier one do not count against
     /// the Receive Maximum of this one until they are sent again [MQTT-4.9.0-1].
-    unreleased: HashSet<PacketId>,
+    unreleased: BTreeSet<PacketId>,
     acknowledgements: VecDeque<PendingAcknowledgement>,
     actions: VecDeque<Action>,
 }
@@ -135,7 +135,7 @@ impl Session {
                 .filter(|keep_alive| !keep_alive.is_zero()),
             last_received: now,
             receive_maximum: grant.receive_maximum,
-            unreleased: HashSet::new(),
+            unreleased: BTreeSet::new(),
             acknowledgements: VecDeque::new(),
             actions: VecDeque::new(),
         };

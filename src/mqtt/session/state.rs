@@ -1,7 +1,7 @@
 //! What outlives a connection: subscriptions and queue (held by the router), and what is in flight both ways.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{BTreeMap, VecDeque},
     sync::{
         Arc,
         atomic::{AtomicU8, Ordering},
@@ -24,7 +24,7 @@ pub struct State {
     pub(super) queue: Arc<Queue>,
     pub(super) in_flight: InFlight,
     /// Identifiers of QoS 2 publishes taken over and not yet released by PUBREL, and what storage says to each.
-    pub(super) received: HashMap<PacketId, Arc<Acceptance>>,
+    pub(super) received: BTreeMap<PacketId, Arc<Acceptance>>,
     pub(super) expiry_interval: u32,
     pub(super) sent: SentBefore,
 }
@@ -99,7 +99,7 @@ impl State {
         Self {
             in_flight: InFlight::new(queue.is_kept(), metrics),
             queue,
-            received: HashMap::new(),
+            received: BTreeMap::new(),
             expiry_interval: 0,
             sent: SentBefore::default(),
         }

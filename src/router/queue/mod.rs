@@ -14,7 +14,7 @@ mod spill;
 mod tests;
 
 use std::{
-    cell::RefCell,
+    cell::{OnceCell, RefCell},
     fmt,
     ops::Deref,
     sync::{Arc, Weak},
@@ -75,10 +75,16 @@ impl Deref for Queued {
 pub(super) struct Route<'a> {
     pub(super) config: &'a Config,
     pub(super) now: Instant,
-    /// Holds QoS 2 back.
-    pub(super) gate: Arc<Gate>,
+    /// Holds QoS 2 back; made for the first delivery that it has to hold.
+    pub(super) gate: OnceCell<Arc<Gate>>,
     /// What is in storage only once that has been told, which the queue is to hear.
     pub(super) spilled: RefCell<Vec<(Arc<Queue>, u64)>>,
+}
+
+impl Route<'_> {
+    fn gate(&self) -> &Arc<Gate> {
+        self.gate.get_or_init(Arc::default)
+    }
 }
 
 /// How fit a queue is to take a message for its group, the fittest first.
@@ -357,7 +363,7 @@ impl Queue {
         let is_stored = is_reliable || route.config.queue.queue_qos0;
         let copy = (self.is_kept && is_stored).then(|| delivery.clone());
         if delivery.qos == QoS::ExactlyOnce {
-            route.gate.add(self);
+            route.gate().add(self);
         }
         let mut backlog = self.backlog.lock();
         let keeping = match (self.is_kept, self.environment.may_spill) {

@@ -43,15 +43,22 @@ pub(super) struct Backlog {
     reliable: Lane,
     /// What follows in storage only.
     spill: Option<Box<Spill>>,
-    retained: VecDeque<Box<Cursor>>,
-    /// Of each cursor, in their order.
-    retained_places: VecDeque<u64>,
+    retained: VecDeque<Owed>,
     next_place: u64,
     /// What was taken last above QoS 0.
     last_taken: u64,
     pub(super) presence: Presence,
     pub(super) has_overflowed: bool,
     wanted: Wanted,
+}
+
+/// The retained messages of one subscription.
+#[derive(Debug)]
+struct Owed {
+    /// Of the next of them.
+    place: u64,
+    /// `None` while it is out to look for messages.
+    cursor: Option<Box<Cursor>>,
 }
 
 /// Where the client is.
@@ -126,7 +133,6 @@ impl Backlog {
             reliable: Lane::default(),
             spill: None,
             retained: VecDeque::new(),
-            retained_places: VecDeque::new(),
             next_place: FIRST_PLACE,
             last_taken: 0,
             presence: Presence::Parked,
@@ -170,9 +176,7 @@ impl Backlog {
         metrics: &Metrics,
         evicted: &mut Evicted,
     ) -> Pushed {
-        let Route {
-            config, now, gate, ..
-        } = route;
+        let Route { config, now, .. } = route;
         let qos = delivery.qos;
         let is_best_effort = qos == QoS::AtMostOnce;
         let dropped = |reason| {
@@ -219,7 +223,7 @@ impl Backlog {
         } else {
             &mut self.reliable
         };
-        let gate = (qos == QoS::ExactlyOnce).then(|| gate.clone());
+        let gate = (qos == QoS::ExactlyOnce).then(|| route.gate().clone());
         // Of QoS 0, only what waits for a client that is away is kept.
         let is_kept = keeping != Keeping::Nothing;
         let is_told = !is_best_effort || is_kept && self.presence == Presence::Parked;
@@ -272,7 +276,7 @@ impl Backlog {
             }
             let best_effort = self.best_effort.first_place();
             let reliable = self.reliable.first_place();
-            let retained = self.retained_places.front().copied().unwrap_or(u64::MAX);
+            let retained = self.retained.front().map_or(u64::MAX, |owed| owed.place);
             let entry = if retained < best_effort.min(reliable) {
                 if is_kept && window_open {
                     let taken = self.take_retained(0, usize::MAX, now, metrics);
@@ -419,21 +423,15 @@ impl Backlog {
             metrics.dropped(DropReason::QoS0);
             evict(&entry, evicted);
         }
-        let mut cursors = std::mem::take(&mut self.retained).into_iter();
-        let mut places = std::mem::take(&mut self.retained_places).into_iter();
-        while let (Some(cursor), Some(place)) = (cursors.next(), places.next()) {
-            if cursor.qos() > QoS::AtMostOnce {
-                self.retained.push_back(cursor);
-                self.retained_places.push_back(place);
-            }
-        }
+        let cursors = std::mem::take(&mut self.retained).into_iter();
+        self.retained = cursors.filter(Owed::is_reliable).collect();
         Vec::new()
     }
 
     /// Takes out everything: the session is over.
     pub(super) fn end(&mut self, metrics: &Metrics) -> Vec<Delivery> {
         self.presence = Presence::Gone;
-        (self.retained, self.retained_places) = Default::default();
+        self.retained = VecDeque::new();
         // Storage forgets it with the session.
         count_spilled(self.spilled(), (0, 0), metrics);
         self.spill = None;

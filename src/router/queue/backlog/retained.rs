@@ -1,10 +1,10 @@
 //! The retained messages of subscriptions, in the places where they were made.
 
-use std::time::Instant;
+use std::{collections::VecDeque, time::Instant};
 
 use super::{
     super::{Queued, lane::Entry},
-    Backlog, Popped, Presence, Wanted,
+    Backlog, Owed, Popped, Presence, Wanted,
 };
 use crate::{
     message::{QoS, TopicFilter},
@@ -23,19 +23,22 @@ impl Backlog {
         now: Instant,
         metrics: &Metrics,
     ) -> Option<Popped> {
-        let cursor = self.retained.front_mut()?;
-        if cursor.is_hungry() {
-            return self.retained.pop_front().map(Popped::Hungry);
+        let Owed { place, cursor } = self.retained.front_mut()?;
+        if let Some(hungry) = cursor.take_if(|cursor| cursor.is_hungry()) {
+            return Some(Popped::Hungry(hungry));
         }
-        let Some((message, qos)) = cursor.first() else {
+        let first = cursor.as_mut().and_then(|cursor| {
+            let (message, qos) = cursor.first()?;
+            Some((message.has_expired(now), qos, cursor))
+        });
+        let Some((has_expired, qos, cursor)) = first else {
             self.retained.pop_front();
-            self.retained_places.pop_front();
             if self.retained.is_empty() {
-                (self.retained, self.retained_places) = Default::default();
+                self.retained = VecDeque::new();
             }
             return None;
         };
-        if message.has_expired(now) {
+        if has_expired {
             metrics.dropped(DropReason::Expired);
             cursor.take(now);
             return None;
@@ -44,7 +47,6 @@ impl Backlog {
             return Some(self.nothing(window_open));
         }
         self.wanted = Wanted::Nothing;
-        let place = self.retained_places.front_mut()?;
         let delivery = cursor.take(now)?;
         let queued = Queued {
             place: *place,
@@ -62,10 +64,11 @@ impl Backlog {
         now: Instant,
         metrics: &Metrics,
     ) -> Vec<Queued> {
-        let (Some(cursor), Some(place)) = (
-            self.retained.get_mut(cursor),
-            self.retained_places.get_mut(cursor),
-        ) else {
+        let Some(Owed {
+            place,
+            cursor: Some(cursor),
+        }) = self.retained.get_mut(cursor)
+        else {
             return Vec::new();
         };
         let mut taken = Vec::new();
@@ -88,8 +91,10 @@ impl Backlog {
     /// Puts a cursor back that was taken out hungry.
     pub(in crate::router::queue) fn put_back(&mut self, cursor: Box<Cursor>) {
         // Meanwhile the session may have ended, which took the cursor's place away.
-        if self.retained_places.len() > self.retained.len() {
-            self.retained.push_front(cursor);
+        if let Some(Owed { cursor: place, .. }) = self.retained.front_mut()
+            && place.is_none()
+        {
+            *place = Some(cursor);
         }
     }
 
@@ -100,26 +105,39 @@ impl Backlog {
         if self.presence == Presence::Gone || cursor.is_over() {
             return false;
         }
-        self.retained.push_back(Box::new(cursor));
-        self.retained_places.push_back(self.next_place);
+        self.retained.push_back(Owed {
+            place: self.next_place,
+            cursor: Some(Box::new(cursor)),
+        });
         self.next_place += CURSOR_PLACES;
         std::mem::replace(&mut self.wanted, Wanted::Nothing) != Wanted::Nothing
     }
 
     pub(in crate::router::queue) fn remove_cursor(&mut self, filter: &TopicFilter) {
         let mut cursors = self.retained.iter();
-        if let Some(at) = cursors.position(|cursor| cursor.filter() == filter) {
+        if let Some(at) = cursors.position(|owed| owed.is_by(filter)) {
             self.retained.remove(at);
-            self.retained_places.remove(at);
         }
     }
 
     /// The cursor that comes first.
     pub(in crate::router::queue) fn first_cursor(&mut self) -> Option<&mut Cursor> {
-        self.retained.front_mut().map(|cursor| &mut **cursor)
+        self.retained.front_mut()?.cursor.as_deref_mut()
     }
 
     pub(in crate::router::queue) fn cursors(&self) -> usize {
         self.retained.len()
+    }
+}
+
+impl Owed {
+    pub(super) fn is_reliable(&self) -> bool {
+        let cursor = self.cursor.as_ref();
+        cursor.is_some_and(|cursor| cursor.qos() > QoS::AtMostOnce)
+    }
+
+    fn is_by(&self, filter: &TopicFilter) -> bool {
+        let cursor = self.cursor.as_ref();
+        cursor.is_some_and(|cursor| cursor.filter() == filter)
     }
 }

@@ -44,7 +44,7 @@ impl Fixture {
         let route = Route {
             config: &config,
             now: self.now,
-            gate: self.gate.clone(),
+            gate: self.gate.clone().into(),
             spilled: RefCell::default(),
         };
         queue
