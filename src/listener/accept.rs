@@ -111,7 +111,9 @@ async fn accept<A: Accept>(socket: A, listener: Arc<Listener>, shared: Arc<Share
                 shared.metrics.sockets_accepted.increment();
                 // The peer may be gone already; then the first read will say so.
                 let _ = stream.set_options();
-                let connection = path::serve(stream, source, listener.clone(), shared.clone());
+                let handshake = shared.handshakes.place(&shared.limits).await;
+                let connection =
+                    path::serve(stream, source, listener.clone(), shared.clone(), handshake);
                 shared.connections.spawn(connection);
             }
             Err(error) if is_of_the_peer(&error) => {}

@@ -1,5 +1,4 @@
-//! Who is let in: connections in all, from one address, and on their way through the front door. Knows addresses and
-//! numbers, no sockets. Start at [`Admissions::admit`].
+//! Who is let in: connections in all and from one address. Knows addresses and numbers, no sockets. Start at [`Admissions::admit`].
 
 use std::{
     collections::HashMap,
@@ -23,7 +22,6 @@ const MAX_REFUSALS: usize = 256;
 #[derive(Debug, Default)]
 pub struct Admissions {
     connections: AtomicUsize,
-    handshakes: AtomicUsize,
     refusals: AtomicUsize,
     by_address: Mutex<HashMap<IpAddr, usize>>,
 }
@@ -42,10 +40,6 @@ enum Kind {
     /// Beyond a limit: it is told which, in its own protocol, and no more.
     Refused(LimitReached),
 }
-
-/// A connection's place among those whose protocol is not yet known, given back when dropped.
-#[derive(Debug)]
-pub struct Handshake(Arc<Admissions>);
 
 /// Not even an answer is possible.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -74,13 +68,6 @@ impl Admissions {
             address: Mutex::new(address),
             kind: Kind::Admitted,
         })
-    }
-
-    /// A place for a connection whose protocol is not yet known; `None` where there are as many as may be.
-    pub fn begin_handshake(self: &Arc<Self>, limits: &Limits) -> Option<Handshake> {
-        let handshake = Handshake(self.clone());
-        let others = self.handshakes.fetch_add(1, Ordering::Relaxed);
-        (others < limits.max_handshakes).then_some(handshake)
     }
 
     fn refuse(self: &Arc<Self>, limit: LimitReached) -> Result<Admission, Crowded> {
@@ -169,12 +156,6 @@ impl Drop for Admission {
                 self.admissions.refusals.fetch_sub(1, Ordering::Relaxed);
             }
         }
-    }
-}
-
-impl Drop for Handshake {
-    fn drop(&mut self) {
-        self.0.handshakes.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -290,16 +271,5 @@ mod tests {
         );
         drop(refused);
         assert!(admissions.admit(&Source::Local, &limits).is_ok());
-    }
-
-    #[test]
-    fn handshakes_are_limited() {
-        let admissions = Arc::new(Admissions::default());
-        let limits = limits(9, 9);
-        let first = admissions.begin_handshake(&limits);
-        assert!(first.is_some());
-        assert!(admissions.begin_handshake(&limits).is_none());
-        drop(first);
-        assert!(admissions.begin_handshake(&limits).is_some());
     }
 }

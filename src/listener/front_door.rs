@@ -14,6 +14,7 @@ use tokio_util::{
 use super::{
     Bind, Config, Limits, accept,
     admission::Admissions,
+    handshakes::Handshakes,
     http::Routes,
     inherited::Inherited,
     socket::{BindError, Bound, SocketFile},
@@ -41,6 +42,7 @@ pub(super) struct Shared {
     pub(super) metrics: Arc<Metrics>,
     pub(super) probes: Arc<Probes>,
     pub(super) admissions: Arc<Admissions>,
+    pub(super) handshakes: Arc<Handshakes>,
     /// Every task of a connection, so that a stop can wait for them.
     pub(super) connections: TaskTracker,
     /// The server stops: HTTP connections end after the request at hand.
@@ -97,6 +99,7 @@ impl FrontDoor {
                 metrics,
                 probes,
                 admissions: Arc::default(),
+                handshakes: Arc::default(),
                 connections: TaskTracker::new(),
                 stopping: CancellationToken::new(),
             }),

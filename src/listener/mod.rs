@@ -5,6 +5,7 @@ pub mod admission;
 pub mod detect;
 pub mod forwarded;
 mod front_door;
+mod handshakes;
 pub mod http;
 mod inherited;
 mod path;

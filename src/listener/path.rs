@@ -11,10 +11,11 @@ use tokio::{
 
 use super::{
     Config, Limits,
-    admission::{Admission, Handshake},
+    admission::Admission,
     detect::{self, Detected, Prefixed},
     forwarded,
     front_door::{Listener, Shared},
+    handshakes::Handshake,
     http,
     proxy_protocol::{self, Expectation, Header, Parsed},
     tcp::StreamTransport,
@@ -59,16 +60,13 @@ pub(super) async fn serve<S: Stream>(
     source: Source,
     listener: Arc<Listener>,
     shared: Arc<Shared>,
+    handshake: Handshake,
 ) {
     let limits = shared.limits.load_full();
     let config = listener.config.load_full();
     let counted = counted(&source, &config);
     let Ok(admission) = shared.admissions.admit(counted, &limits) else {
         shared.metrics.connect_refused.add("connections", 1);
-        return;
-    };
-    let Some(handshake) = shared.admissions.begin_handshake(&limits) else {
-        shared.metrics.connect_refused.add("handshakes", 1);
         return;
     };
     let visitor = Visitor {
@@ -93,7 +91,8 @@ impl Visitor {
     async fn serve_plain<S: Stream>(mut self, stream: S, handshake: Handshake) {
         let stopping = self.shared.stopping.clone();
         // Boxed: what the way in needs is freed once the connection is in.
-        let arriving = Box::pin(self.arrive_plain(stream));
+        let arriving =
+            Box::pin(handshake.unless_it_gives_way(self.arrive_plain(stream, &handshake)));
         let arrived = stopping.run_until_cancelled(arriving).await;
         drop(handshake);
         self.let_in(arrived.unwrap_or(Err(TurnedAway::Stopping)))
@@ -102,7 +101,7 @@ impl Visitor {
 
     async fn serve_tls<S: Stream>(mut self, stream: S, handshake: Handshake) {
         let stopping = self.shared.stopping.clone();
-        let arriving = Box::pin(self.arrive_tls(stream));
+        let arriving = Box::pin(handshake.unless_it_gives_way(self.arrive_tls(stream, &handshake)));
         let arrived = stopping.run_until_cancelled(arriving).await;
         drop(handshake);
         self.let_in(arrived.unwrap_or(Err(TurnedAway::Stopping)))
@@ -150,19 +149,21 @@ impl Visitor {
     async fn arrive_plain<S: Stream>(
         &mut self,
         stream: S,
+        handshake: &Handshake,
     ) -> Result<Arrival<Prefixed<S>>, TurnedAway> {
-        let (stream, first) = self.read_proxy_header(stream).await?;
+        let (stream, first) = self.read_proxy_header(stream, handshake).await?;
         let deadline = Instant::now() + self.limits.first_byte_timeout;
-        self.detect(stream, first, deadline).await
+        self.detect(stream, first, deadline, handshake).await
     }
 
     async fn arrive_tls<S: Stream>(
         &mut self,
         stream: S,
+        handshake: &Handshake,
     ) -> Result<Arrival<Prefixed<TlsStream<S>>>, TurnedAway> {
-        let (mut stream, mut first) = self.read_proxy_header(stream).await?;
+        let (mut stream, mut first) = self.read_proxy_header(stream, handshake).await?;
         let deadline = Instant::now() + self.limits.tls_handshake_timeout;
-        match read_first(&mut stream, &mut first, deadline).await? {
+        match read_first(&mut stream, &mut first, deadline, handshake).await? {
             Detected::Tls => {}
             Detected::Http1 | Detected::Http2 => {
                 let stream = Prefixed::new(stream, first.into());
@@ -180,8 +181,8 @@ impl Visitor {
             http2: protocols.http || protocols.websocket,
             http1: protocols.http || protocols.websocket,
         };
-        let handshake = self.shared.certificates.accept(stream, first, policy);
-        let accepted = timeout_at(deadline, handshake)
+        let accepting = self.shared.certificates.accept(stream, first, policy);
+        let accepted = timeout_at(deadline, accepting)
             .await
             .map_err(|_| TurnedAway::TlsTimeout)??;
         self.certificate = accepted.client_certificate;
@@ -190,7 +191,9 @@ impl Visitor {
             return Ok(Arrival::Mqtt(Prefixed::new(accepted.stream, Bytes::new())));
         }
         let deadline = Instant::now() + self.limits.first_byte_timeout;
-        self.detect(accepted.stream, Vec::new(), deadline).await
+        handshake.expect_bytes();
+        self.detect(accepted.stream, Vec::new(), deadline, handshake)
+            .await
     }
 
     /// MQTT or HTTP, by the first bytes.
@@ -199,8 +202,9 @@ impl Visitor {
         mut stream: S,
         mut first: Vec<u8>,
         deadline: Instant,
+        handshake: &Handshake,
     ) -> Result<Arrival<Prefixed<S>>, TurnedAway> {
-        let detected = read_first(&mut stream, &mut first, deadline).await?;
+        let detected = read_first(&mut stream, &mut first, deadline, handshake).await?;
         let protocols = self.config.protocols;
         let serves_http = protocols.http || protocols.websocket;
         match detected {
@@ -222,6 +226,7 @@ impl Visitor {
     async fn read_proxy_header<S: Stream>(
         &mut self,
         mut stream: S,
+        handshake: &Handshake,
     ) -> Result<(S, Vec<u8>), TurnedAway> {
         let mut first = Vec::new();
         let peer = forwarded::peer_addr(&self.source).ip();
@@ -236,7 +241,7 @@ impl Visitor {
         }
         let deadline = Instant::now() + self.limits.proxy_header_timeout;
         loop {
-            read_more(&mut stream, &mut first, deadline)
+            read_more(&mut stream, &mut first, deadline, handshake)
                 .await
                 .map_err(TurnedAway::while_waiting_for_proxy_header)?;
             match proxy_protocol::parse(&first)? {
@@ -289,13 +294,14 @@ async fn read_first<S: Stream>(
     stream: &mut S,
     first: &mut Vec<u8>,
     deadline: Instant,
+    handshake: &Handshake,
 ) -> Result<Detected, TurnedAway> {
     loop {
         let detected = detect::detect(first);
         if detected != Detected::NeedMore {
             return Ok(detected);
         }
-        read_more(stream, first, deadline).await?;
+        read_more(stream, first, deadline, handshake).await?;
     }
 }
 
@@ -304,6 +310,7 @@ async fn read_more<S: Stream>(
     stream: &mut S,
     first: &mut Vec<u8>,
     deadline: Instant,
+    handshake: &Handshake,
 ) -> Result<(), TurnedAway> {
     /// A ClientHello with a post-quantum key share, or most of an HTTP head.
     const MOST: usize = 2048;
@@ -319,6 +326,9 @@ async fn read_more<S: Stream>(
     match length {
         0 if start == 0 => Err(TurnedAway::Silent),
         0 => Err(TurnedAway::Network(io::ErrorKind::UnexpectedEof.into())),
-        _ => Ok(()),
+        _ => {
+            handshake.heard();
+            Ok(())
+        }
     }
 }

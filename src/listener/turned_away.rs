@@ -40,6 +40,8 @@ pub(super) enum TurnedAway {
         /// As it would stand there.
         protocol: &'static str,
     },
+    /// It was silent, and others wait for its place.
+    GaveWay,
     /// The server stops, and does not wait for what it would be.
     Stopping,
     /// Bytes of no protocol that is known here.
@@ -75,6 +77,7 @@ impl TurnedAway {
             Self::PlainOnTls { .. } => Some("plain_on_tls"),
             Self::TlsOnPlain => Some("tls_on_plain"),
             Self::NotServed { .. } => Some("not_served"),
+            Self::GaveWay => Some("handshakes"),
             Self::Stopping => Some("shutting_down"),
             Self::UnknownProtocol { .. } => Some("unknown_protocol"),
         }
@@ -134,6 +137,9 @@ impl fmt::Display for TurnedAway {
             Self::NotServed { protocol } => {
                 write!(f, "{protocol} is not among the protocols of this listener")
             }
+            Self::GaveWay => f.write_str(
+                "silent while others waited: max_handshakes connections were on their way in; raise it where clients are slow",
+            ),
             Self::Stopping => f.write_str("the server shuts down"),
             Self::UnknownProtocol { first } => write!(
                 f,

@@ -154,7 +154,7 @@ async fn websockets_on_http2_are_counted_one_by_one() {
     }
 }
 
-/// Connections that have not said what they are: as many as may be, the next is closed at once.
+/// Connections that have not said what they are: as many as may be. Who comes then waits, and the longest silent gives way.
 #[tokio::test]
 async fn handshakes_in_flight() {
     let broker = Broker::start_with("[limits]\nmax_handshakes = 2\n");
@@ -166,13 +166,15 @@ async fn handshakes_in_flight() {
         broker.app().metrics().sockets_accepted.get() == 2
     })
     .await;
-    let mut beyond = Stream::tcp(broker.plain_addr()).await.expect("connected");
-    assert_eq!(within(beyond.read()).await, b"");
+    let mut client = raw(&broker, ProtocolVersion::V5).await;
+    client
+        .expect_accepted(connect(ProtocolVersion::V5, "beyond"))
+        .await;
     assert_eq!(broker.refused("handshakes"), 1);
     for stream in silent {
         stream.abort().await;
     }
-    // Both places are free again, and a client that is in takes none.
+    // A client that is in takes no place.
     let mut clients = Vec::new();
     while clients.len() < 4 {
         let mut client = raw(&broker, ProtocolVersion::V5).await;

@@ -21,6 +21,7 @@ mod probe; // how far a connection came that asks for it
 mod proxies; // PROXY header, X-Forwarded-For, Forwarded
 mod queues; // full ones, and slow readers
 mod renegotiation; // of TLS 1.2, by OpenSSL
+mod storm; // all at once
 mod sys; // $SYS
 mod takeover; // one session, many connections
 mod tls_reload; // certificates change while a crowd publishes
