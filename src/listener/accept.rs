@@ -111,7 +111,10 @@ async fn accept<A: Accept>(socket: A, listener: Arc<Listener>, shared: Arc<Share
                 shared.metrics.sockets_accepted.increment();
                 // The peer may be gone already; then the first read will say so.
                 let _ = stream.set_options();
-                let handshake = shared.handshakes.place(&shared.limits).await;
+                let handshake = shared
+                    .handshakes
+                    .place(|| shared.limits.load().max_handshakes)
+                    .await;
                 let connection =
                     path::serve(stream, source, listener.clone(), shared.clone(), handshake);
                 shared.connections.spawn(connection);

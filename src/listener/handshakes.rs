@@ -12,21 +12,21 @@ use std::{
     time::Duration,
 };
 
-use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use tokio::{
     sync::Notify,
     time::{Instant, timeout},
 };
 
-use super::{Limits, turned_away::TurnedAway};
+use super::turned_away::TurnedAway;
 
-/// Silence after which a connection gives way to one that waits: a client that dials sends its first bytes with the
-/// end of TCP's handshake, so it is a round trip, with one loss on the way. With 2,048 places it is also how fast a
-/// flood of silent connections is worked off: 2,048 of them a second.
-const GRACE: Duration = Duration::from_secs(1);
-/// How long one that was asked to give way may take, before another is asked.
-const NOTICE: Duration = Duration::from_millis(100);
+/// While somebody waits and no place comes free for so long, those give way that have been silent for as long. A storm of
+/// clients frees places all the time, and costs none of them its connection, however late its first bytes come; a flood of
+/// silent ones frees none.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// So much of all places gives way at once: 128 connections a second come in beside a flood that holds 2,048.
+const SHARE: usize = 8;
 
 /// The connections of all listeners that have not yet become a client or a request.
 #[derive(Debug, Default)]
@@ -40,6 +40,8 @@ pub(super) struct Handshakes {
 /// Those from which the next bytes are awaited, the longest silent first.
 #[derive(Debug, Default)]
 struct Silent {
+    /// When a place last came free, or somebody was asked to give way.
+    last_freed: Option<Instant>,
     next: u64,
     waiting: BTreeMap<u64, (Instant, Arc<Notify>)>,
 }
@@ -56,14 +58,17 @@ pub(super) struct Handshake {
 impl Handshakes {
     /// A place, as soon as there is one. While a listener waits here it accepts nothing: the kernel's backlog holds
     /// what comes, so that a storm of clients takes longer and none of them is closed.
-    pub(super) async fn place(self: &Arc<Self>, limits: &ArcSwap<Limits>) -> Handshake {
+    /// `max` says how many there may be, as of now.
+    pub(super) async fn place(self: &Arc<Self>, max: impl Fn() -> usize + Send) -> Handshake {
         loop {
             let freed = self.freed.notified();
-            if let Some(handshake) = self.try_place(limits.load().max_handshakes) {
+            let max = max();
+            if let Some(handshake) = self.try_place(max) {
                 return handshake;
             }
             // No matter which: a reload may have moved the limit, a place may be free, or it is time to ask again.
-            let _ = timeout(self.ask_the_longest_silent(Instant::now()), freed).await;
+            let patience = self.ask_the_silent(max / SHARE, Instant::now());
+            let _ = timeout(patience, freed).await;
         }
     }
 
@@ -82,19 +87,26 @@ impl Handshakes {
         Some(handshake)
     }
 
-    /// Asks the longest silent to give way, where it has been silent long enough. Returns when to ask the next.
-    fn ask_the_longest_silent(&self, now: Instant) -> Duration {
+    /// Where no place has come free for long enough, asks the longest silent to give way, at most so many and one in any
+    /// case. Returns when to look again.
+    fn ask_the_silent(&self, most: usize, now: Instant) -> Duration {
         let mut silent = self.silent.lock();
-        let Some(first) = silent.waiting.first_entry() else {
-            return GRACE;
-        };
-        let left = GRACE.saturating_sub(now.saturating_duration_since(first.get().0));
-        if left.is_zero() {
-            let (_, notice) = first.remove();
-            notice.notify_one();
-            return NOTICE;
+        let last_freed = *silent.last_freed.get_or_insert(now);
+        let left = GRACE.saturating_sub(now.saturating_duration_since(last_freed));
+        if !left.is_zero() {
+            return left;
         }
-        left
+        silent.last_freed = Some(now);
+        for _ in 0..most.max(1) {
+            match silent.waiting.first_entry() {
+                Some(first) if now.saturating_duration_since(first.get().0) >= GRACE => {
+                    let (_, notice) = first.remove();
+                    notice.notify_one();
+                }
+                Some(_) | None => break,
+            }
+        }
+        GRACE
     }
 }
 
@@ -155,12 +167,79 @@ impl Handshake {
 
 impl Drop for Handshake {
     fn drop(&mut self) {
-        self.handshakes
-            .silent
-            .lock()
-            .waiting
-            .remove(&self.key.lock());
+        let mut silent = self.handshakes.silent.lock();
+        silent.waiting.remove(&self.key.lock());
+        silent.last_freed = Some(Instant::now());
+        drop(silent);
         self.handshakes.count.fetch_sub(1, Ordering::Relaxed);
         self.handshakes.freed.notify_one();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+
+    use super::*;
+
+    /// A connection that says nothing, on its way in: whether it had to give way.
+    async fn silence(handshake: Handshake) -> bool {
+        let nothing = pending::<Result<(), TurnedAway>>();
+        let arrived = handshake.unless_it_gives_way(nothing).await;
+        matches!(arrived, Err(TurnedAway::GaveWay))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_silent_give_way_once_nothing_comes_free() {
+        let handshakes = Arc::new(Handshakes::default());
+        let mut silent = Vec::new();
+        for _ in 0..16 {
+            let handshake = handshakes.place(|| 16).await;
+            silent.push(tokio::spawn(silence(handshake)));
+        }
+        let begin = Instant::now();
+        let _first = handshakes.place(|| 16).await;
+        assert!(
+            (GRACE..2 * GRACE).contains(&begin.elapsed()),
+            "{:?}",
+            begin.elapsed()
+        );
+        let _second = handshakes.place(|| 16).await;
+        assert!(begin.elapsed() < 2 * GRACE, "two gave way: an eighth");
+        let gone = silent.iter().filter(|it| it.is_finished()).count();
+        assert_eq!(gone, 2);
+        assert!(
+            silent.swap_remove(0).await.expect("no panic"),
+            "the longest silent"
+        );
+    }
+
+    /// Clients that come late, in a storm that goes on.
+    #[tokio::test(start_paused = true)]
+    async fn nobody_gives_way_while_places_come_free() {
+        let handshakes = Arc::new(Handshakes::default());
+        let late = tokio::spawn(silence(handshakes.place(|| 2).await));
+        let mut quick = handshakes.place(|| 2).await;
+        for _ in 0..10 {
+            let next = handshakes.place(|| 2);
+            let others = async {
+                tokio::time::sleep(GRACE / 2).await;
+                drop(quick);
+            };
+            (quick, ()) = tokio::join!(next, others);
+        }
+        assert!(!late.is_finished());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_has_spoken_keeps_its_place() {
+        let handshakes = Arc::new(Handshakes::default());
+        let spoken = handshakes.place(|| 2).await;
+        spoken.heard();
+        let spoken = tokio::spawn(silence(spoken));
+        let silent = tokio::spawn(silence(handshakes.place(|| 2).await));
+        let _next = handshakes.place(|| 2).await;
+        assert!(silent.await.expect("no panic"));
+        assert!(!spoken.is_finished());
     }
 }
